@@ -1,0 +1,80 @@
+"""A trial as the journal knows it: plain data, no behaviour beyond reading itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+State = Literal["planned", "running", "done", "pruned", "failed"]
+ENDED: frozenset[str] = frozenset({"done", "pruned", "failed"})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One objective's value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A trial scored after `step` steps.
+
+    Args:
+        step: optimiser updates so far.
+        time: when it was journaled, seconds since the epoch (MLflow gets this very timestamp).
+        objectives: in the sweep file's order; the first is the one that ranks.
+        metrics: everything else that was measured, by name.
+        explanations: file with the tensors, relative to the sweep's folder.
+    """
+
+    step: int
+    time: float
+    objectives: dict[str, Measured]
+    metrics: dict[str, float]
+    explanations: str | None = None
+
+
+@dataclass
+class Trial:
+    """One configuration of a sweep and all that is known about it."""
+
+    number: int
+    key: str
+    config: dict[str, Any]
+    state: State = "planned"
+    milestones: list[Milestone] = field(default_factory=list)
+    reason: str | None = None
+    host: str | None = None
+    tune_trial: str | None = None
+    planned: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    mlflow_run: str | None = None
+    synced: bool = False
+
+    @property
+    def result(self) -> Milestone | None:
+        """The last milestone reached, or None."""
+        return self.milestones[-1] if self.milestones else None
+
+    @property
+    def objective(self) -> Measured | None:
+        """The first objective at the last milestone, or None."""
+        return next(iter(self.result.objectives.values())) if self.result else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The row that `raysweep trials --json` prints."""
+        objective = self.objective
+        return {
+            "number": self.number,
+            "key": self.key,
+            "state": self.state,
+            "config": self.config,
+            "objective": objective.value if objective else None,
+            "interval": [objective.low, objective.high] if objective else None,
+            "metrics": dict(self.result.metrics) if self.result else {},
+            "reason": self.reason,
+        }
