@@ -1,0 +1,239 @@
+"""The engine: many callers wait for many trajectories; a few lanes step whatever rows there are.
+
+Callers `advance` a trajectory to a step count and are called back there. Lanes pull rows in the order in which
+their segments began, so a lane stays full while there is work (continuous batching).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+from raysweep.engine.lane import Lane, NonFinite, Occupant
+from raysweep.engine.trajectory import Segment, State, Ticket, Trajectory
+from raysweep.errors import TrialFailed
+from raysweep.methods import RowMethod
+
+
+@dataclass
+class Counters:
+    """What the engine has done so far."""
+
+    row_steps: int = 0
+    slot_steps: int = 0
+
+    @property
+    def occupancy(self) -> float:
+        """Share of slots that held a row, over all steps."""
+        return self.row_steps / self.slot_steps if self.slot_steps else 0.0
+
+
+class Engine:
+    """Trajectories of one method, stepped by `lanes` lanes of `slots` rows each.
+
+    `step_lane` is what a worker thread calls in a loop; `run` does it inline until nothing is left to do.
+    """
+
+    def __init__(self, method: RowMethod, slots: int, lanes: int = 1, device: torch.device | None = None) -> None:
+        self.method, self.slots = method, slots
+        self.counters = Counters()
+        self.lanes = [Lane(method, slots, device) for _ in range(lanes)]
+        self._trajectories: dict[str, Trajectory] = {}
+        self._queue: deque[Segment] = deque()
+        self._suspects: list[deque[Segment]] = [deque() for _ in range(lanes)]
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def advance(
+        self,
+        key: str,
+        values: dict[str, float],
+        seed: int,
+        examples: range,
+        to: int,
+        done: Callable[[State | Exception], None],
+    ) -> Ticket:
+        """Bring trajectory `key` to step `to`; `done` is called with its state there, or with the error.
+
+        `key` stands for (values, seed, examples): whoever passes the same key shares the same rows.
+        """
+        ticket = Ticket(to, done)
+        with self._changed:
+            trajectory = self._trajectories.setdefault(key, Trajectory(key, seed, examples, values))
+            answer = self._known(trajectory, to)
+            if answer is None:
+                trajectory.tickets.append(ticket)
+                self._begin(trajectory)
+        if answer is not None:
+            done(answer)
+        return ticket
+
+    def cancel(self, key: str, ticket: Ticket) -> None:
+        """Nobody waits for `ticket` any more; rows that only it wanted leave before the next step."""
+        with self._changed:
+            trajectory = self._trajectories.get(key)
+            if trajectory is None or ticket not in trajectory.tickets:
+                return
+            trajectory.tickets.remove(ticket)
+            segment = trajectory.segment
+            if segment is not None and not any(other.step >= segment.end for other in trajectory.tickets):
+                self._drop(segment)
+                self._begin(trajectory)
+
+    def forget(self, key: str) -> None:
+        """Free the kept state of a trajectory that nobody waits for."""
+        with self._changed:
+            trajectory = self._trajectories.get(key)
+            if trajectory is not None and not trajectory.tickets:
+                del self._trajectories[key]
+
+    def run(self) -> None:
+        """Step every lane in this thread until nobody waits."""
+        while sum(self.step_lane(index) for index in range(len(self.lanes))):
+            pass
+
+    def work(self, index: int) -> None:
+        """Step lane `index` until the engine closes; sleeps while there is nothing to do."""
+        while not self._closed:
+            if not self.step_lane(index):
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closed or self._has_work(index), timeout=1.0)
+
+    def close(self) -> None:
+        """Let the workers end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def step_lane(self, index: int) -> bool:
+        """Admit waiting rows to a lane and step it once; False when it had nothing to step."""
+        lane = self.lanes[index]
+        with self._changed:
+            self._evict_dropped(lane)
+            self._admit(index, lane)
+            occupied = len(lane.occupied)
+        if not occupied:
+            return False
+        try:
+            arrived, broken = lane.advance()
+        except Exception as error:
+            self._suspect(index, lane, error)
+            return True
+        finished: list[tuple[Ticket, State | Exception]] = []
+        with self._changed:
+            self.counters.row_steps += occupied
+            self.counters.slot_steps += lane.slots
+            self._clear_suspect(index)
+            for failure in broken:
+                finished += self._fail(failure.occupant.segment, failure.step, _non_finite(failure))
+            for slot in arrived:
+                finished += self._arrive(lane.release(slot))
+        _deliver(finished)
+        return True
+
+    def _known(self, trajectory: Trajectory, to: int) -> State | Exception | None:
+        if trajectory.failed is not None and to > trajectory.failed[0]:
+            return trajectory.failed[1]
+        return trajectory.checkpoints.get(to)
+
+    def _begin(self, trajectory: Trajectory) -> None:
+        segment = trajectory.next_segment(self.method, self.slots)
+        if segment is not None:
+            self._queue.append(segment)
+            self._changed.notify_all()
+
+    def _has_work(self, index: int) -> bool:
+        return bool(self._queue or self._suspects[index] or self.lanes[index].occupied)
+
+    def _admit(self, index: int, lane: Lane) -> None:
+        suspects = self._suspects[index]
+        if suspects and lane.occupied:
+            return
+        while self._queue and not (self._queue[0].alive and self._queue[0].waiting):
+            self._queue.popleft()
+        source: Iterable[Segment] = [suspects[0]] if suspects else self._queue
+        for slot in lane.free:
+            segment = next((one for one in source if one.alive and slot in one.waiting), None)
+            if segment is not None:
+                lane.admit(slot, Occupant(segment, segment.take(slot)))
+
+    def _evict_dropped(self, lane: Lane) -> None:
+        for slot in lane.occupied:
+            occupant = lane.occupants[slot]
+            if occupant is not None and not occupant.segment.alive:
+                lane.vacate(slot)
+
+    def _arrive(self, occupant: Occupant) -> list[tuple[Ticket, State | Exception]]:
+        segment = occupant.segment
+        segment.unfinished -= 1
+        if segment.unfinished or not segment.alive:
+            return []
+        trajectory = segment.trajectory
+        trajectory.checkpoints[segment.end] = segment.state
+        trajectory.segment = None
+        ready = [ticket for ticket in trajectory.tickets if ticket.step == segment.end]
+        trajectory.tickets = [ticket for ticket in trajectory.tickets if ticket.step != segment.end]
+        self._begin(trajectory)
+        return [(ticket, segment.state) for ticket in ready]
+
+    def _fail(self, segment: Segment, step: int, error: TrialFailed) -> list[tuple[Ticket, State | Exception]]:
+        if not segment.alive:
+            return []
+        trajectory = segment.trajectory
+        trajectory.failed = (step, error)
+        self._drop(segment)
+        doomed = [ticket for ticket in trajectory.tickets if ticket.step > step]
+        trajectory.tickets = [ticket for ticket in trajectory.tickets if ticket.step <= step]
+        self._begin(trajectory)
+        return [(ticket, error) for ticket in doomed]
+
+    def _drop(self, segment: Segment) -> None:
+        segment.alive = False
+        segment.trajectory.segment = None
+
+    def _suspect(self, index: int, lane: Lane, error: Exception) -> None:
+        """A step raised: every segment in the lane is run again alone; one that raises alone has failed."""
+        with self._changed:
+            segments = list(dict.fromkeys(_segments(lane)))
+            step = min(int(lane.step[slot]) for slot in lane.occupied)
+            for slot in lane.occupied:
+                occupant = lane.release(slot)
+                occupant.segment.waiting.setdefault(slot, []).insert(0, occupant.index)
+            finished: list[tuple[Ticket, State | Exception]] = []
+            if len(segments) == 1:
+                finished = self._fail(segments[0], step, TrialFailed(_reason(error)))
+                self._clear_suspect(index)
+            else:
+                self._suspects[index].extend(segments)
+        _deliver(finished)
+
+    def _clear_suspect(self, index: int) -> None:
+        """The suspect at the head made a step alone, or failed: it goes back to the common queue."""
+        if self._suspects[index]:
+            segment = self._suspects[index].popleft()
+            if segment.alive and segment.waiting and segment not in self._queue:
+                self._queue.appendleft(segment)
+
+
+def _segments(lane: Lane) -> Iterable[Segment]:
+    return (occupant.segment for occupant in lane.occupants if occupant is not None)
+
+
+def _deliver(finished: list[tuple[Ticket, State | Exception]]) -> None:
+    for ticket, outcome in finished:
+        ticket.done(outcome)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}".rstrip(": ")
+
+
+def _non_finite(failure: NonFinite) -> TrialFailed:
+    example = failure.occupant.segment.trajectory.examples[failure.occupant.index]
+    seen = ", ".join(f"{name} {value:g}" for name, value in failure.seen.items())
+    return TrialFailed(f"the loss is not finite at step {failure.step}, example {example} ({seen})")

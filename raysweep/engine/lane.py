@@ -1,0 +1,144 @@
+"""A lane: a fixed number of slots, stepped together; rows of any trajectory come and go between steps.
+
+The shape never changes. Empty slots are padding, so a row's numbers do not depend on who shares the lane with it
+(a row is bitwise the same at any position among any co-tenants of a batch of the same shape).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from raysweep.engine.adam import adam_step
+from raysweep.engine.trajectory import Segment, State
+from raysweep.methods import RowMethod, Rows
+
+
+@dataclass(frozen=True)
+class Occupant:
+    """Row `index` of `segment`, sitting in a slot."""
+
+    segment: Segment
+    index: int
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """A row whose loss stopped being a number, at the step that was to be made."""
+
+    occupant: Occupant
+    step: int
+    seen: dict[str, float]
+
+
+class Lane:
+    """`slots` rows of one method, side by side on one device."""
+
+    def __init__(self, method: RowMethod, slots: int, device: torch.device | None = None) -> None:
+        self.method, self.slots = method, slots
+        self.device = device or torch.device("cpu")
+        self.occupants: list[Occupant | None] = [None] * slots
+        self.state: State = {}
+        self.seed, self.example, self.step, self.end = (
+            torch.zeros(slots, dtype=torch.int64, device=self.device) for _ in range(4)
+        )
+        self.values: dict[str, Tensor] = {}
+
+    @property
+    def free(self) -> list[int]:
+        """Slots nobody sits in."""
+        return [slot for slot, occupant in enumerate(self.occupants) if occupant is None]
+
+    @property
+    def occupied(self) -> list[int]:
+        """Slots with a row."""
+        return [slot for slot, occupant in enumerate(self.occupants) if occupant is not None]
+
+    def admit(self, slot: int, occupant: Occupant) -> None:
+        """Seat a row with the state its segment holds for it."""
+        segment, index = occupant.segment, occupant.index
+        trajectory = segment.trajectory
+        for name, value in segment.state.items():
+            self._array(self.state, name, value)[slot] = value[index].to(self.device)
+        for name, number in trajectory.values.items():
+            self._array(self.values, name, segment.state["params"].new_zeros(1))[slot] = number
+        self.seed[slot] = trajectory.seed
+        self.example[slot] = trajectory.examples[index]
+        self.step[slot] = segment.row_step[index]
+        self.end[slot] = segment.end
+        self.occupants[slot] = occupant
+
+    def release(self, slot: int) -> Occupant:
+        """Write a row's state back to its segment and free its slot."""
+        occupant = self.occupants[slot]
+        assert occupant is not None
+        segment, index = occupant.segment, occupant.index
+        for name, value in self.state.items():
+            if name not in segment.state:
+                segment.state[name] = torch.zeros((len(segment.row_step), *value.shape[1:]), dtype=value.dtype)
+            segment.state[name][index] = value[slot].cpu()
+        segment.row_step[index] = self.step[slot].cpu()
+        self.vacate(slot)
+        return occupant
+
+    def vacate(self, slot: int) -> None:
+        """Free a slot and blank it: padding must not go on with what its last row did."""
+        self.occupants[slot] = None
+        for array in (*self.state.values(), *self.values.values(), self.seed, self.example, self.step):
+            array[slot] = 0
+
+    def advance(self) -> tuple[list[int], list[NonFinite]]:
+        """Step every slot once; name the slots whose rows arrived, and free those that are no longer finite.
+
+        When the method raises, no slot has changed.
+        """
+        rows = Rows(self.seed, self.example, self.step, self.values)
+        params = self.state["params"].detach().requires_grad_()
+        loss = self.method.loss(params, rows)
+        (gradient,) = torch.autograd.grad(loss.total.sum(), params)
+        with torch.no_grad():
+            seen = {name: value.detach() for name, value in loss.seen.items()}
+            broken = self._broken(loss.total.detach(), gradient, seen)
+            self._remember(params.detach(), seen)
+            self.state["params"], self.state["first"], self.state["second"] = adam_step(
+                params.detach(), gradient, self.state["first"], self.state["second"], self.values["lr"], self.step
+            )
+            self.step = self.step + 1
+        for failure in broken:
+            self.vacate(self.occupants.index(failure.occupant))
+        arrived = (self.step >= self.end).tolist()
+        return [slot for slot in self.occupied if arrived[slot]], broken
+
+    def _remember(self, params: Tensor, seen: dict[str, Tensor]) -> None:
+        before = {name.removeprefix("kept."): v for name, v in self.state.items() if name.startswith("kept.")}
+        first = self.method.remember(None, params, seen)
+        if not before:
+            after = first
+        else:
+            fresh = self.step == 0
+            later = self.method.remember(before, params, seen)
+            after = {name: torch.where(_like(fresh, new), new, later[name]) for name, new in first.items()}
+        self.state.update({f"kept.{name}": value for name, value in after.items()})
+
+    def _broken(self, total: Tensor, gradient: Tensor, seen: dict[str, Tensor]) -> list[NonFinite]:
+        finite = torch.isfinite(total) & torch.isfinite(gradient.flatten(1)).all(dim=1)
+        if bool(finite.all()):
+            return []
+        found = []
+        for slot in (~finite).nonzero().flatten().tolist():
+            occupant = self.occupants[slot]
+            if occupant is not None:
+                scalars = {name: float(value[slot]) for name, value in seen.items() if value.dim() == 1}
+                found.append(NonFinite(occupant, int(self.step[slot]), scalars))
+        return found
+
+    def _array(self, arrays: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
+        if name not in arrays:
+            arrays[name] = torch.zeros((self.slots, *like.shape[1:]), dtype=like.dtype, device=self.device)
+        return arrays[name]
+
+
+def _like(mask: Tensor, other: Tensor) -> Tensor:
+    return mask.view(-1, *[1] * (other.dim() - 1))

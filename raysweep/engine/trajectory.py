@@ -1,0 +1,110 @@
+"""A trajectory: N rows of one configuration, whatever number of steps is asked of it.
+
+Configurations that differ only in `steps` are one trajectory with several checkpoints. It moves in segments: from the
+largest checkpoint at or below the smallest step count that somebody waits for, to that step count.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from raysweep.errors import TrialFailed
+from raysweep.methods import RowMethod, Rows
+
+State = dict[str, Tensor]
+"""A row's whole state by name, each `[N, ...]`: `params`, `first`, `second` and `kept.*`."""
+
+
+@dataclass(eq=False)
+class Ticket:
+    """Somebody waits for a trajectory's checkpoint at `step`; `done` gets it, or what went wrong."""
+
+    step: int
+    done: Callable[[State | Exception], None]
+
+
+@dataclass(eq=False)
+class Segment:
+    """The rows of a trajectory on their way from one checkpoint to the next.
+
+    `waiting` lists the rows that are in no lane, by their home slot. A row always sits in its home slot: elementwise
+    kernels treat the tail of a batch apart, so only a fixed position in a fixed shape makes a row bitwise reproducible.
+    """
+
+    trajectory: Trajectory
+    begin: int
+    end: int
+    state: State
+    row_step: Tensor
+    waiting: dict[int, list[int]]
+    unfinished: int
+    alive: bool = True
+
+    def take(self, slot: int) -> int:
+        """The next row whose home is `slot`; it waits no longer."""
+        rows = self.waiting[slot]
+        index = rows.pop(0)
+        if not rows:
+            del self.waiting[slot]
+        return index
+
+
+@dataclass(eq=False)
+class Trajectory:
+    """State of one trajectory; the engine's lock guards it."""
+
+    key: str
+    seed: int
+    examples: range
+    values: dict[str, float]
+    checkpoints: dict[int, State] = field(default_factory=dict)
+    tickets: list[Ticket] = field(default_factory=list)
+    segment: Segment | None = None
+    failed: tuple[int, TrialFailed] | None = None
+
+    def next_segment(self, method: RowMethod, slots: int) -> Segment | None:
+        """The segment to run now, or None while one runs or nobody waits."""
+        if self.segment is not None or not self.tickets:
+            return None
+        if not self.checkpoints:
+            self.checkpoints[0] = initial_state(method, self.rows())
+        end = min(ticket.step for ticket in self.tickets)
+        begin = max(step for step in self.checkpoints if step <= end)
+        count = len(self.examples)
+        waiting: dict[int, list[int]] = {}
+        for index in range(count):
+            waiting.setdefault(self.home(index, slots), []).append(index)
+        self.segment = Segment(
+            trajectory=self,
+            begin=begin,
+            end=end,
+            state={name: value.clone() for name, value in self.checkpoints[begin].items()},
+            row_step=torch.full((count,), begin, dtype=torch.int64),
+            waiting=waiting,
+            unfinished=count,
+        )
+        return self.segment
+
+    def home(self, index: int, slots: int) -> int:
+        """The slot that row `index` sits in, in whatever lane of this many slots."""
+        return (self.examples[index] + zlib.crc32(self.key.encode())) % slots
+
+    def rows(self) -> Rows:
+        """This trajectory's rows at step 0."""
+        return Rows.of(self.seed, self.examples, self.values)
+
+
+def initial_state(method: RowMethod, rows: Rows) -> State:
+    """Every row before its first step; what a row will keep is not known yet."""
+    params = method.start(rows)
+    return {"params": params, "first": torch.zeros_like(params), "second": torch.zeros_like(params)}
+
+
+def kept(state: State) -> dict[str, Tensor]:
+    """What the method kept of the steps so far, by its own names."""
+    return {name.removeprefix("kept."): value for name, value in state.items() if name.startswith("kept.")}
