@@ -1,1 +1,6 @@
-"""data"""
+"""Real data: loaded from arrays, image files, parquet, the zoo or the user's own function, and checked."""
+
+from raysweep.data.dataset import Dataset, class_index
+from raysweep.data.load import load_data
+
+__all__ = ["Dataset", "class_index", "load_data"]

@@ -1,0 +1,142 @@
+"""Real data as every room sees it: inputs, labels, class names, and a fingerprint of the content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raysweep.errors import InputError, did_you_mean
+
+MEDIA = ("image", "logmel", "array")
+CHANNELS = (1, 3)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples, checked: finite, and each label names a class.
+
+    Args:
+        x: float32 [N, ...]; images are NCHW in [0, 1], log-mels [N, 1, mels, frames].
+        y: int64 [N], or None when the data has no labels.
+        classes: `classes[y]` are the names; empty without labels.
+        media: how a sample is shown: "image", "logmel" or "array".
+        fingerprint: sha256 over x, y and classes, as hex.
+    """
+
+    x: np.ndarray
+    y: np.ndarray | None
+    classes: tuple[str, ...]
+    media: str
+    fingerprint: str
+
+
+def make_dataset(x: Any, y: Any, classes: Sequence[Any] | None, *, media: str | None, key: str, source: str) -> Dataset:
+    """Check raw arrays and bring them into the one layout.
+
+    uint8 becomes float32 / 255. Unless `media` is "array", [N, H, W] gets a channel axis and a last axis of 1 or 3
+    channels moves to the front when the first cannot be one. Without `media`, [N, 1 or 3, H, W] in [0, 1] is an
+    "image", anything else an "array".
+
+    Raises:
+        InputError: empty, non-numeric or non-finite x; labels that are not integers, not one per sample, or outside
+            the classes; image values outside [0, 1].
+    """
+    if media is not None and media not in MEDIA:
+        raise InputError("must be a known medium", key=key, value=media, suggestion=did_you_mean(media, MEDIA))
+    x = _layout(_numbers(np.asarray(x), key, source), media)
+    media = media or _media_of(x, key)
+    low, high = float(x.min()), float(x.max())
+    if media == "image" and (low < 0 or high > 1):
+        hint = "Rescale them, or say media: array"
+        raise InputError("image values must lie in [0, 1]", key=key, value=[low, high], suggestion=hint)
+    labels = None if y is None else _labels(np.asarray(y), len(x), key)
+    names = _class_names(labels, classes, key)
+    return Dataset(x, labels, names, media, _fingerprint(x, labels, names))
+
+
+def as_float(x: np.ndarray) -> np.ndarray:
+    """uint8 as float32 in [0, 1]; other numbers as float32."""
+    scaled = x.astype(np.float32)
+    if x.dtype == np.uint8:
+        scaled /= 255
+    return scaled
+
+
+def class_index(target: str | int, classes: Sequence[str], key: str) -> int:
+    """The index of the class that `target` names, or `target` itself when it is a valid index.
+
+    Raises:
+        InputError: no such class; the nearest name, or the number of classes, is in the message.
+    """
+    if isinstance(target, str):
+        if target in classes:
+            return list(classes).index(target)
+        raise InputError("must be one of the classes", key=key, value=target, suggestion=did_you_mean(target, classes))
+    if not 0 <= target < len(classes):
+        rule = f"must be a class index from 0 to {len(classes) - 1}"
+        raise InputError(rule, key=key, value=target, suggestion=f"The classes are {', '.join(classes)}")
+    return int(target)
+
+
+def _numbers(x: np.ndarray, key: str, source: str) -> np.ndarray:
+    if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
+        raise InputError("x must hold uint8 or floating-point numbers", key=key, value=f"{source}: {x.dtype}")
+    if x.ndim < 2 or x.size == 0:
+        raise InputError("x must hold at least one sample, as [N, ...]", key=key, value=f"{source}: {list(x.shape)}")
+    x = as_float(x)
+    bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
+    if len(bad):
+        rule = "x must be finite (no NaN, no infinity)"
+        raise InputError(rule, key=key, value=f"{source}: {len(bad)} of {len(x)} samples, the first at {bad[0]}")
+    return x
+
+
+def _layout(x: np.ndarray, media: str | None) -> np.ndarray:
+    if media != "array" and x.ndim == 3:
+        x = x[:, None]
+    elif media != "array" and x.ndim == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
+        x = np.moveaxis(x, -1, 1)
+    return np.ascontiguousarray(x)
+
+
+def _media_of(x: np.ndarray, key: str) -> str:
+    """ "image" for image-shaped numbers in [0, 1], else "array"; 0 to 255 as floats is the classic slip."""
+    if x.ndim != 4 or x.shape[1] not in CHANNELS or x.min() < 0:
+        return "array"
+    if x.max() > 1:
+        hint = "Divide them by 255 or save them as uint8; media: array takes them as they are"
+        raise InputError(
+            "image values must lie in [0, 1]", key=key, value=[float(x.min()), float(x.max())], suggestion=hint
+        )
+    return "image"
+
+
+def _labels(y: np.ndarray, samples: int, key: str) -> np.ndarray:
+    if not np.issubdtype(y.dtype, np.integer):
+        raise InputError("y must hold integers, one class index a sample", key=key, value=str(y.dtype))
+    if y.shape != (samples,):
+        raise InputError(f"y must hold one label for each of the {samples} samples of x", key=key, value=list(y.shape))
+    return y.astype(np.int64)
+
+
+def _class_names(y: np.ndarray | None, classes: Sequence[Any] | None, key: str) -> tuple[str, ...]:
+    if classes is None or len(classes) == 0:
+        names: tuple[str, ...] = () if y is None else tuple(str(index) for index in range(int(y.max()) + 1))
+    else:
+        names = tuple(str(name) for name in classes)
+    if y is not None and (y.min() < 0 or y.max() >= len(names)):
+        rule = f"labels must lie between 0 and {len(names) - 1}, as there are {len(names)} classes"
+        raise InputError(rule, key=key, value=[int(y.min()), int(y.max())])
+    return names
+
+
+def _fingerprint(x: np.ndarray, y: np.ndarray | None, classes: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(repr((x.shape, y is not None, classes)).encode())
+    digest.update(x.data)
+    if y is not None:
+        digest.update(y.data)
+    return digest.hexdigest()

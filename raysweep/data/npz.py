@@ -1,0 +1,50 @@
+"""NumPy archives: `x` [N, ...], and optionally `y` [N] and `classes`."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raysweep.errors import InputError
+
+_CONVERT = (
+    "Pickled objects are not loaded; save plain arrays: np.savez(path, x=np.stack(list(x)).astype('float32'), "
+    "y=np.asarray(y, dtype='int64'), classes=np.array(names, dtype=str))"
+)
+
+
+def read_npz(path: Path, *, key: str) -> tuple[Any, Any, Any]:
+    """x, y and classes as they lie in the file; y and classes are None when absent.
+
+    Raises:
+        InputError: not an .npz, truncated, without `x`, or with pickled (object) arrays.
+    """
+    if not zipfile.is_zipfile(path):
+        raise InputError("must be a whole .npz file", key=key, value=str(path), suggestion="It is truncated or no .npz")
+    with np.load(path, allow_pickle=False) as archive:
+        if "x" not in archive.files:
+            hint = f"It has {', '.join(archive.files) or 'nothing'}; save it with np.savez(path, x=..., y=...)"
+            raise InputError("must have an array named x", key=key, value=str(path), suggestion=hint)
+        return (
+            _array(archive, "x", path, key),
+            _array(archive, "y", path, key),
+            _array(archive, "classes", path, key),
+        )
+
+
+def _array(archive: Any, name: str, path: Path, key: str) -> np.ndarray | None:
+    if name not in archive.files:
+        return None
+    try:
+        return np.asarray(archive[name])
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            rule = f"{name} must be a plain array, not Python objects"
+            raise InputError(rule, key=key, value=str(path), suggestion=_CONVERT) from error
+        raise InputError(f"{name} must be readable", key=key, value=str(path), suggestion=str(error)) from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{name} must be readable", key=key, value=str(path), suggestion=str(error)) from error

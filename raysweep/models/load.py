@@ -1,0 +1,111 @@
+"""`load_model`: whatever a sweep file's `models:` names, as a frozen network with a fingerprint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from raysweep.errors import InputError
+from raysweep.models.inception import InceptionFID, is_inception_file
+from raysweep.models.model import Model, ModelSource, fingerprint, freeze
+from raysweep.models.torchscript import SUFFIXES, TRUST, load_torchscript
+from raysweep.models.weights import load_weights
+from raysweep.sources import call, is_callable_name, locate
+from raysweep.zoo import SCHEME, resolve_model
+
+KINDS = "zoo://collection/name, module:callable (with weights: file.safetensors), or a TorchScript file"
+
+
+def load_model(source: ModelSource, *, key: str, folder: Path | None = None, generator: bool = False) -> Model:
+    """Load the network that `source` names, frozen, in eval mode, on the CPU.
+
+    Args:
+        source: where it comes from.
+        key: the sweep file's key (`models.generator`), for errors.
+        folder: the sweep file's folder: relative paths and modules are found from there.
+        generator: it will be fed latents, so the length of its latent must be known.
+
+    Raises:
+        InputError: no such network, weights that do not fit, or a file that must not be opened.
+    """
+    if source.trust not in (None, TRUST):
+        raise InputError(f"trust must be {TRUST} or left out", key=f"{key}.trust", value=source.trust)
+    if source.latent is not None and source.latent < 1:
+        raise InputError("latent must be at least 1", key=f"{key}.latent", value=source.latent)
+    if source.source.startswith(SCHEME):
+        model = _from_zoo(source, key)
+    elif is_callable_name(source.source):
+        model = _wrap(_built(source, key, folder), source)
+    else:
+        model = _wrap(_from_file(source, key, folder), source)
+    if generator and model.latent is None:
+        model = Model(model.module, model.fingerprint, _infer_latent(model.module, key), model.units, model.media)
+    return model
+
+
+def _from_zoo(source: ModelSource, key: str) -> Model:
+    try:
+        entry = resolve_model(source.source)
+    except InputError as error:
+        error.key = key
+        raise
+    if source.latent not in (None, entry.latent):
+        raise InputError(f"the latent of {source.source} is {entry.latent}", key=f"{key}.latent", value=source.latent)
+    module = entry.build()
+    load_weights(module, locate(str(entry.weights), folder=None, key=key), key=key)
+    freeze(module)
+    return Model(module, fingerprint(module), entry.latent, entry.units, entry.media)
+
+
+def _built(source: ModelSource, key: str, folder: Path | None) -> nn.Module:
+    """What the user's callable builds; the seed is fixed, so that weights it leaves random are alike on every host."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = call(source.source, folder=folder, key=key, args=source.args)
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            "must return a torch.nn.Module", key=key, value=f"{source.source} returned a {type(module).__name__}"
+        )
+    if source.weights is not None:
+        weights_key = f"{key}.weights"
+        load_weights(module, locate(source.weights, folder=folder, key=weights_key), key=weights_key)
+    return module
+
+
+def _from_file(source: ModelSource, key: str, folder: Path | None) -> nn.Module:
+    path = locate(source.source, folder=folder, key=key)
+    if path.suffix == ".safetensors":
+        hint = f"Give module:callable as the source and this file as weights: {source.source}"
+        raise InputError("weights alone are no network", key=key, value=source.source, suggestion=hint)
+    if path.is_dir() or path.suffix not in SUFFIXES:
+        raise InputError(
+            "must be a network that can be loaded", key=key, value=source.source, suggestion=f"Give {KINDS}"
+        )
+    module = load_torchscript(path, trust=source.trust, key=key)
+    return InceptionFID(freeze(module), key=key) if is_inception_file(path) else module
+
+
+def _wrap(module: nn.Module, source: ModelSource) -> Model:
+    freeze(module)
+    return Model(module, fingerprint(module), source.latent)
+
+
+def _infer_latent(module: nn.Module, key: str) -> int:
+    """The latent's length from `module.latent` or `latent_dim`, else from the first layer that has weights.
+
+    Raises:
+        InputError: neither says; the user must give `latent`.
+    """
+    for name in ("latent", "latent_dim"):
+        stated = getattr(module, name, None)
+        if isinstance(stated, int) and stated > 0:
+            return stated
+    first = next((part for part in module.modules() if getattr(part, "weight", None) is not None), None)
+    if isinstance(first, nn.Linear):
+        return first.in_features
+    if isinstance(first, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        return first.in_channels
+    rule = "the length of the latent must be given, as the generator does not tell it"
+    raise InputError(rule, key=f"{key}.latent", value=None, suggestion="Add for example latent: 128")

@@ -1,0 +1,78 @@
+"""A network as every room sees it: frozen, in eval mode, with a fingerprint of what it computes."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import textwrap
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a network comes from, as a sweep file says it.
+
+    Args:
+        source: zoo://collection/name, module:callable, or a TorchScript file (.pt, .ts).
+        weights: a .safetensors file for what `module:callable` builds.
+        trust: "torchscript" to allow a TorchScript file, which runs code of its own.
+        args: keywords for `module:callable`.
+        latent: length of a generator's latent vector, where it cannot be found out.
+    """
+
+    source: str
+    weights: str | None = None
+    trust: str | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+    latent: int | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded network.
+
+    Args:
+        module: frozen (no parameter requires a gradient) and in eval mode, on the CPU.
+        fingerprint: sha256 of its weights, structure and own source code, as hex.
+        latent: length of a generator's latent vector; None when it was not loaded as a generator.
+        units: names of the output units, where known.
+        media: how a generator's output is shown ("image", "logmel"), where known.
+    """
+
+    module: nn.Module
+    fingerprint: str
+    latent: int | None = None
+    units: tuple[str, ...] | None = None
+    media: str | None = None
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """The same module in eval mode, none of its parameters requiring a gradient."""
+    return module.eval().requires_grad_(False)
+
+
+def fingerprint(module: nn.Module) -> str:
+    """sha256 over state (name, dtype, shape, bytes), structure and the source of the module's own classes.
+
+    The source counts because an edited `forward` is another network with the same weights; comments and layout do not.
+    """
+    digest = hashlib.sha256(f"{type(module).__qualname__}\n{module}".encode())
+    own = {type(part) for part in module.modules() if not type(part).__module__.startswith("torch.")}
+    for source in sorted(_source(kind) for kind in own):
+        digest.update(source.encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _source(kind: type) -> str:
+    try:
+        return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(kind))))
+    except (OSError, TypeError, SyntaxError):
+        return ""

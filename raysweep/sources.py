@@ -1,0 +1,110 @@
+"""What a sweep file points at: files and `module:callable`, both looked up from the sweep file's own folder."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import InputError, nearest
+
+_CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_folders: set[Path] = set()
+
+
+def is_callable_name(source: str) -> bool:
+    """Whether `source` reads as `module:callable`."""
+    return _CALLABLE.fullmatch(source) is not None
+
+
+def locate(source: str, *, folder: Path | None, key: str) -> Path:
+    """The existing file or folder that `source` names, relative to `folder` (default: the working directory).
+
+    Raises:
+        InputError: there is nothing at that path; a name in the same place that looks like it is suggested.
+    """
+    path = (folder or Path.cwd()) / Path(source).expanduser()
+    if path.exists():
+        return path
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = nearest(path.name, beside)
+    hint = f"Did you mean '{Path(source).with_name(close)}'?" if close else f"Looked at {path}"
+    raise InputError("must be a file or folder that exists", key=key, value=source, suggestion=hint)
+
+
+@contextmanager
+def importing(folder: Path | None) -> Iterator[None]:
+    """Make the modules in `folder` importable, first on the path, for the length of the block.
+
+    A module of the same name that an earlier sweep's folder brought in is forgotten, so that each sweep gets its own.
+    """
+    if folder is None:
+        yield
+        return
+    here = folder.resolve()
+    _forget_namesakes(here)
+    _folders.add(here)
+    sys.path.insert(0, str(here))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(here))
+
+
+def call(source: str, *, folder: Path | None, key: str, args: dict[str, Any] | None = None) -> Any:
+    """Call the `module:callable` that `source` names with `args` as keywords and return what it returns.
+
+    Raises:
+        InputError: no such module, no such name in it, not callable, or it raised; the message says where.
+    """
+    with importing(folder):
+        function = _resolve(source, key)
+        try:
+            return function(**(args or {}))
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError("must run without an error", key=key, value=source, suggestion=_blame(error)) from error
+
+
+def _resolve(source: str, key: str) -> Callable[..., Any]:
+    module_name, _, path = source.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise InputError("must name a module that imports", key=key, value=source, suggestion=_blame(error)) from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            close = nearest(name, [known for known in dir(found) if not known.startswith("_")])
+            hint = f"Did you mean '{close}'?" if close else f"'{module_name}' has no '{name}'"
+            raise InputError("must name something in that module", key=key, value=source, suggestion=hint)
+        found = getattr(found, name)
+    if not callable(found):
+        raise InputError("must name a callable", key=key, value=source, suggestion=f"It is a {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
+
+
+def _forget_namesakes(here: Path) -> None:
+    """Drop cached modules from other sweeps' folders that have a namesake in `here`."""
+    for name, module in list(sys.modules.items()):
+        if "." in name or not ((here / f"{name}.py").is_file() or (here / name / "__init__.py").is_file()):
+            continue
+        file = getattr(module, "__file__", None)
+        home = Path(file).resolve().parent if file else None
+        home = home.parent if home and home.name == name else home
+        if home in _folders and home != here:
+            for cached in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
+                del sys.modules[cached]
+
+
+def _blame(error: Exception) -> str:
+    """The error in one line, with the place in the user's code."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}{place}"
