@@ -1,0 +1,138 @@
+"""The journal: an append-only log of events, one line each with a checksum, fsynced; the sweep's source of truth.
+
+A line is `crc32 json`. A torn last line (a crash in mid-write) is dropped when the journal is opened; a damaged line
+anywhere else is an error, because what follows it may depend on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from raysweep.errors import StorageError
+
+FORMAT = 1
+Event = dict[str, Any]
+
+
+class Journal:
+    """The one writer of a sweep's journal; a second one is refused while this one lives.
+
+    Args:
+        folder: the sweep's folder; made when absent.
+        on_event: called with every event, first those already written, then each new one once it is on disk.
+
+    Raises:
+        StorageError: the folder cannot be written, another process holds the journal, or a line is damaged.
+    """
+
+    def __init__(self, folder: Path, on_event: Callable[[Event], None]) -> None:
+        self.path = folder / "journal.jsonl"
+        self._on_event = on_event
+        self._file: Any = None
+        self._lock = threading.RLock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._owner = (folder / "journal.lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise StorageError(f"{folder}: cannot be written ({error.strerror})") from error
+        try:
+            self._claim()
+            self._file = self.path.open("a+b")
+            self._file.truncate(_whole_length(self.path))
+            for event in read_events(self.path):
+                on_event(event)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, event: str, **fields: Any) -> Event:
+        """Write one event durably, then hand it on. Events of several threads are written one after the other."""
+        with self._lock:
+            entry = {"event": event, "time": time.time(), **fields}
+            body = json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=True)
+            end = self._file.seek(0, os.SEEK_END)
+            try:
+                self._file.write(b"%08x %s\n" % (zlib.crc32(body.encode()), body.encode()))
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                written: Event = json.loads(body)
+                self._on_event(written)
+            except OSError as error:
+                self._file.truncate(end)
+                raise StorageError(f"{self.path}: cannot be written ({error.strerror})") from error
+            except StorageError:
+                self._file.truncate(end)
+                raise
+            return written
+
+    def close(self) -> None:
+        """Give the journal back for another driver to continue."""
+        if self._file is not None:
+            self._file.close()
+        self._owner.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _claim(self) -> None:
+        try:
+            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._owner.seek(0)
+            holder = self._owner.read().strip() or "another process"
+            raise StorageError(f"{self.path.parent}: another driver runs this sweep ({holder})") from None
+        self._owner.truncate(0)
+        self._owner.write(f"{socket.gethostname()}, pid {os.getpid()}")
+        self._owner.flush()
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Every event of a journal in order; a torn last line is passed over.
+
+    Raises:
+        StorageError: names the damaged line.
+    """
+    if not path.exists():
+        return
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if number == len(lines):
+            return
+        event = _parse(line)
+        if event is None:
+            if number == len(lines) - 1:
+                return
+            raise StorageError(f"{path}:{number}: this line is damaged (its checksum does not match)")
+        yield event
+
+
+def _whole_length(path: Path) -> int:
+    """Bytes of the file up to and without a torn last line."""
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    start = content.rfind(b"\n", 0, max(end - 1, 0)) + 1
+    return end if end == 0 or _parse(content[start : end - 1]) is not None else start
+
+
+def _parse(line: bytes) -> Event | None:
+    checksum, _, body = line.partition(b" ")
+    try:
+        event = json.loads(body) if int(checksum, 16) == zlib.crc32(body) else None
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

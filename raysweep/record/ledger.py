@@ -1,0 +1,124 @@
+"""The ledger: what the journal's events add up to. A pure state machine; replaying a journal rebuilds it exactly.
+
+| event | fields | what it says |
+| --- | --- | --- |
+| sweep | format, sweep, identity, versions | the sweep file as resolved, and the fingerprints that make it this sweep |
+| numerics | numerics | precision, slots and threads that every host uses from here on |
+| planned | number, key, config, target | a trial was suggested; it will end `done`, `pruned` or `failed` |
+| leased | number, host, tune_trial, attempt | a host works on it |
+| milestone | number, step, objectives, metrics, explanations | it was scored |
+| decision | number, step, decision | the stopping policy's word |
+| ended | number, state, reason | its end |
+| run | number, run | its MLflow run exists (number −1: the sweep's own) |
+| synced | number, state | MLflow holds everything of it |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raysweep.errors import StorageError
+from raysweep.record.journal import FORMAT, Event
+from raysweep.record.trial import ENDED, Measured, Milestone, Trial
+
+SWEEP = -1
+"""The number under which the sweep's own MLflow run is journaled."""
+
+
+class Ledger:
+    """State of one sweep, event by event."""
+
+    def __init__(self) -> None:
+        self.sweep: dict[str, Any] | None = None
+        self.identity: dict[str, Any] = {}
+        self.versions: dict[str, str] = {}
+        self.numerics: dict[str, Any] = {}
+        self.trials: dict[int, Trial] = {}
+        self.targets: dict[int, int] = {}
+        self.decisions: dict[tuple[int, int], str] = {}
+        self.sweep_run: str | None = None
+
+    def apply(self, event: Event) -> None:
+        """Take one event into account.
+
+        Raises:
+            StorageError: the event is of a later format or contradicts what came before.
+        """
+        handler = getattr(self, f"_{event['event']}", None)
+        if handler is None:
+            raise StorageError(f"the journal has an event that this version does not know: {event['event']}")
+        handler(event)
+
+    @property
+    def running(self) -> list[Trial]:
+        """Trials that have not ended."""
+        return [trial for trial in self.trials.values() if trial.state not in ENDED]
+
+    @property
+    def unsynced(self) -> list[Trial]:
+        """Trials of which MLflow does not hold everything yet."""
+        return [trial for trial in self.trials.values() if not trial.synced]
+
+    def twin(self, key: str) -> Trial | None:
+        """A trial with the same result key that has its result already."""
+        return next((t for t in self.trials.values() if t.key == key and t.state == "done"), None)
+
+    def _sweep(self, event: Event) -> None:
+        if event["format"] > FORMAT:
+            raise StorageError(f"the journal has format {event['format']}; this version reads up to {FORMAT}")
+        self.sweep, self.identity, self.versions = event["sweep"], event["identity"], event["versions"]
+
+    def _numerics(self, event: Event) -> None:
+        self.numerics = event["numerics"]
+
+    def _planned(self, event: Event) -> None:
+        number = event["number"]
+        if number != len(self.trials):
+            raise StorageError(f"the journal plans trial {number} after {len(self.trials)} trials")
+        self.trials[number] = Trial(number, event["key"], event["config"], planned=event["time"])
+        self.targets[number] = event["target"]
+
+    def _leased(self, event: Event) -> None:
+        trial = self._open_trial(event)
+        trial.state, trial.host, trial.tune_trial = "running", event["host"], event["tune_trial"]
+        trial.started = trial.started or event["time"]
+        trial.synced = False
+
+    def _milestone(self, event: Event) -> None:
+        trial = self._open_trial(event)
+        if any(known.step == event["step"] for known in trial.milestones):
+            raise StorageError(f"the journal scores trial {trial.number} twice at step {event['step']}")
+        trial.milestones.append(
+            Milestone(
+                step=event["step"],
+                time=event["time"],
+                objectives={name: Measured(*measured) for name, measured in event["objectives"].items()},
+                metrics=event["metrics"],
+                explanations=event["explanations"],
+            )
+        )
+        trial.synced = False
+
+    def _decision(self, event: Event) -> None:
+        self.decisions[event["number"], event["step"]] = event["decision"]
+
+    def _ended(self, event: Event) -> None:
+        trial = self._open_trial(event)
+        trial.state, trial.reason, trial.ended = event["state"], event["reason"], event["time"]
+        trial.synced = False
+
+    def _run(self, event: Event) -> None:
+        if event["number"] == SWEEP:
+            self.sweep_run = event["run"]
+        else:
+            self.trials[event["number"]].mlflow_run = event["run"]
+
+    def _synced(self, event: Event) -> None:
+        trial = self.trials[event["number"]]
+        trial.synced = trial.state == event["state"] and trial.state in ENDED
+
+    def _open_trial(self, event: Event) -> Trial:
+        trial = self.trials[event["number"]]
+        if trial.state in ENDED:
+            raise StorageError(f"the journal has '{event['event']}' for trial {trial.number}, which is {trial.state}")
+        return trial

@@ -1,0 +1,48 @@
+"""The ledger is what the events add up to, and it refuses events that cannot be true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysweep.errors import StorageError
+from raysweep.record.journal import Journal
+from raysweep.record.ledger import Ledger
+
+
+def fill(journal: Journal) -> None:
+    journal.append("sweep", format=1, sweep={"name": "s"}, identity={"data": "ab"}, versions={})
+    journal.append("planned", number=0, key="k0", config={"lr": 0.1, "steps": 20}, target=20)
+    journal.append("leased", number=0, host="h0", tune_trial="t0", attempt=0)
+    for step, value in ((10, 3.0), (20, 2.0)):
+        journal.append(
+            "milestone", number=0, step=step, objectives={"response_fd": [value, 1, 4]}, metrics={}, explanations=None
+        )
+    journal.append("ended", number=0, state="done", reason=None)
+    journal.append("run", number=0, run="abc")
+    journal.append("synced", number=0, state="done")
+
+
+def test_a_replayed_journal_gives_the_same_ledger(tmp_path: Path) -> None:
+    live, replayed = Ledger(), Ledger()
+    with Journal(tmp_path, live.apply) as journal:
+        fill(journal)
+    with Journal(tmp_path, replayed.apply):
+        pass
+    assert vars(replayed) == vars(live)
+    trial = replayed.trials[0]
+    assert (trial.state, trial.objective and trial.objective.value, trial.mlflow_run) == ("done", 2.0, "abc")
+    assert trial.synced
+
+
+def test_a_trial_that_ended_accepts_no_second_result(tmp_path: Path) -> None:
+    with Journal(tmp_path, Ledger().apply) as journal:
+        fill(journal)
+        with pytest.raises(StorageError, match="trial 0, which is done"):
+            journal.append("milestone", number=0, step=30, objectives={}, metrics={}, explanations=None)
+
+
+def test_a_journal_of_a_later_format_is_refused(tmp_path: Path) -> None:
+    with Journal(tmp_path, Ledger().apply) as journal, pytest.raises(StorageError, match="format 99"):
+        journal.append("sweep", format=99, sweep={}, identity={}, versions={})
