@@ -105,6 +105,6 @@ def _forget_namesakes(here: Path) -> None:
 
 def _blame(error: Exception) -> str:
     """The error in one line, with the place in the user's code."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "importlib" not in frame.filename]
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}{place}"

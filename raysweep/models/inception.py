@@ -1,8 +1,8 @@
 """The Inception network of 2015-12-05, whose features alone make a Fréchet distance "FID".
 
 Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium, NeurIPS 2017. The
-file cannot be shipped: the user points to `inception-2015-12-05.pt`, the TorchScript of StyleGAN2-ADA's metrics, called as
-`module(images, return_features=True)` with uint8 [N, 3, H, W]; it resizes by itself.
+file cannot be shipped: the user points to `inception-2015-12-05.pt`, the TorchScript of StyleGAN2-ADA's metrics, called
+as `module(images, return_features=True)` with uint8 [N, 3, H, W]; it resizes by itself.
 """
 
 from __future__ import annotations
