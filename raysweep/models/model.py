@@ -53,7 +53,9 @@ class Model:
 
 def freeze(module: nn.Module) -> nn.Module:
     """The same module in eval mode, none of its parameters requiring a gradient."""
-    return module.eval().requires_grad_(False)
+    for parameter in module.parameters():  # module.requires_grad_ is not there in TorchScript
+        parameter.requires_grad_(False)
+    return module.eval()
 
 
 def fingerprint(module: nn.Module) -> str:

@@ -1,0 +1,96 @@
+"""What does not fit is refused before anything starts, with both shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from raysweep.data.dataset import Dataset, make_dataset
+from raysweep.errors import InputError
+from raysweep.models.fit import check_data_fit, check_fit
+from raysweep.models.model import Model
+from raysweep.models.readout import Readout
+
+
+def generator(side: int = 8, latent: int | None = 5) -> Model:
+    net = nn.Sequential(nn.Linear(5, side * side), nn.Unflatten(1, (1, side, side)))
+    return Model(net, "", latent)
+
+
+def classifier(channels: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, 2, 3), nn.Flatten(), nn.Linear(72, 3))
+
+
+def images(*shape: int) -> Dataset:
+    return make_dataset(np.zeros((4, *shape), dtype=np.float32), None, None, media=None, key="data", source="here")
+
+
+def refusal(made_by: Model, read: Readout, data: Dataset | None = None) -> str:
+    with pytest.raises(InputError) as caught:
+        check_fit(made_by, read, data=data)
+    return str(caught.value)
+
+
+def test_the_shape_of_one_explanation_comes_back() -> None:
+    assert check_fit(generator(), Readout(classifier(), unit=0)) == (1, 8, 8)
+
+
+def test_double_precision_networks_are_tried_in_double_precision() -> None:
+    model = Model(generator().module.double(), "", 5)
+    assert check_fit(model, Readout(classifier().double(), unit=0)) == (1, 8, 8)
+
+
+def test_a_generator_whose_output_the_classifier_does_not_take_is_refused_with_both_shapes() -> None:
+    message = refusal(generator(10), Readout(classifier(), unit=0), images(1, 8, 8))
+    assert message.startswith(
+        "models: the generator's output must be what the classifier takes: [1, 8, 8], the shape of the data "
+        "(found [1, 10, 10]). RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x128 and 72x3)"
+    )
+
+
+def test_without_data_the_classifier_s_first_layer_says_what_it_takes() -> None:
+    message = refusal(generator(), Readout(classifier(3), unit=0))
+    assert "takes: its first layer is Conv2d(3, 2" in message
+    assert "(found [1, 8, 8]). RuntimeError: Given groups=1" in message
+
+
+def test_a_generator_that_does_not_take_its_latent_is_refused() -> None:
+    message = refusal(generator(latent=6), Readout(classifier(), unit=0))
+    assert message.startswith("models.generator: the generator must take latents [2, 6]. RuntimeError: mat1 and mat2")
+
+
+def test_a_generator_that_mixes_up_its_rows_is_refused() -> None:
+    flat = Model(nn.Sequential(nn.Linear(5, 8), nn.Flatten(0), nn.Unflatten(0, (1, 16))), "", 5)
+    message = refusal(flat, Readout(classifier(), unit=0))
+    assert message == "models.generator: the generator must give one output a latent for [2, 5] (found [1, 16])"
+
+
+def test_a_unit_that_is_not_there_is_found_before_the_start() -> None:
+    assert "target.unit: unit must lie between 0 and 2" in refusal(generator(), Readout(classifier(), unit=3))
+
+
+def test_data_that_the_classifier_does_not_take_is_refused_with_its_shape() -> None:
+    with pytest.raises(InputError) as caught:
+        check_data_fit(images(3, 8, 8), Readout(classifier(), unit=0))
+    assert "data: a sample of the data must be what the classifier takes: its first layer is Conv2d(1" in str(
+        caught.value
+    )
+    assert "(found [3, 8, 8])" in str(caught.value)
+
+
+class Probabilities(nn.Module):
+    def __init__(self, log: bool) -> None:
+        super().__init__()
+        self.net, self.log = classifier(), log
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x).log_softmax(1) if self.log else self.net(x).softmax(1)
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_softmax_hidden_in_forward_is_refused(log: bool) -> None:
+    message = refusal(generator(), Readout(Probabilities(log), unit=0))
+    assert message.startswith("models: the response must be the one before softmax, and the outputs are (log-)prob")
+    assert check_fit(generator(), Readout(Probabilities(log), "net.2", 0)) == (1, 8, 8)

@@ -1,0 +1,100 @@
+"""A prepared network computes what the original does."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from raysweep.models.prepare import prepare
+
+
+def trained(module: nn.Module) -> nn.Module:
+    """The module in eval mode and float64, with batch statistics and affine weights that are not the defaults."""
+    torch.manual_seed(1)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) and part.running_mean is not None:
+            part.running_mean.normal_()
+            part.running_var.uniform_(0.5, 2)
+            if part.affine:
+                nn.init.normal_(part.weight)
+                nn.init.normal_(part.bias)
+    return module.double().eval()
+
+
+def norms(module: nn.Module) -> int:
+    return sum(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+
+
+CASES = {
+    "convolution": (nn.Sequential(nn.Conv2d(3, 4, 3, groups=1, bias=False), nn.BatchNorm2d(4)), (2, 3, 8, 8)),
+    "grouped": (nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.BatchNorm2d(4, affine=False)), (2, 4, 8, 8)),
+    "transposed": (nn.Sequential(nn.ConvTranspose2d(3, 4, 4, 2, 1), nn.BatchNorm2d(4)), (2, 3, 8, 8)),
+    "one-dimensional": (nn.Sequential(nn.Conv1d(3, 4, 3), nn.BatchNorm1d(4)), (2, 3, 9)),
+    "volume": (nn.Sequential(nn.Conv3d(1, 2, 3), nn.BatchNorm3d(2)), (2, 1, 5, 5, 5)),
+    "linear": (nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.ReLU()), (3, 5)),
+    "nested": (nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), nn.ReLU()), (2, 1, 6, 6)),
+}
+UNFOLDABLE = {
+    "grouped transposed": (
+        nn.Sequential(nn.ConvTranspose2d(4, 4, 4, groups=2), nn.BatchNorm2d(4)),
+        (2, 4, 8, 8),
+    ),
+    "norm first": (nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)), (2, 3, 8, 8)),
+    "norm over tokens": (nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(3)), (2, 3, 5)),
+    "weight norm": (
+        nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 3)), nn.BatchNorm2d(2)),
+        (2, 1, 6, 6),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_folded_equals_unfolded_in_float64(case: str) -> None:
+    module, shape = CASES[case]
+    module, x = trained(module), torch.randn(shape, dtype=torch.float64)
+    prepared = prepare(module, torch.float64)
+    assert norms(prepared) == 0
+    torch.testing.assert_close(prepared(x), module(x), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("case", UNFOLDABLE)
+def test_what_does_not_fold_exactly_is_left_alone(case: str) -> None:
+    module, shape = UNFOLDABLE[case]
+    module, x = trained(module), torch.randn(shape, dtype=torch.float64)
+    prepared = prepare(module, torch.float64)
+    assert norms(prepared) == 1
+    torch.testing.assert_close(prepared(x), module(x), atol=1e-10, rtol=0)
+
+
+def test_a_layer_used_twice_is_not_folded() -> None:
+    shared = nn.Conv2d(2, 2, 3, padding=1)
+    module = trained(nn.Sequential(shared, nn.BatchNorm2d(2), shared))
+    x = torch.randn(2, 2, 5, 5, dtype=torch.float64)
+    torch.testing.assert_close(prepare(module, torch.float64)(x), module(x), atol=1e-10, rtol=0)
+
+
+def test_a_layer_that_is_read_keeps_its_own_output() -> None:
+    module = trained(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()))
+    x = torch.randn(2, 1, 6, 6, dtype=torch.float64)
+    prepared = prepare(module, torch.float64, keep=["0"])
+    torch.testing.assert_close(prepared.get_submodule("0")(x), module.get_submodule("0")(x), atol=1e-10, rtol=0)
+
+
+def test_the_original_is_left_as_it_was() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).train()
+    before = copy.deepcopy(module.state_dict())
+    prepare(module, torch.bfloat16)
+    assert module.training
+    assert all(parameter.requires_grad for parameter in module.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_the_copy_is_frozen_in_its_precision_and_channels_last() -> None:
+    prepared = prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), torch.bfloat16)
+    weight = prepared.get_submodule("0").weight
+    assert isinstance(weight, torch.Tensor)
+    assert (weight.dtype, weight.requires_grad, prepared.training) == (torch.bfloat16, False, False)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
