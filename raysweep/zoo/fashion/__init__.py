@@ -1,0 +1,17 @@
+"""Fashion-MNIST: a generator, a classifier, a judge and a class-balanced test split, all 28 × 28 grey (CARD.md has the figures)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raysweep.zoo import DataEntry, ModelEntry
+from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Generator, Judge
+
+FOLDER = Path(__file__).parent
+
+MODELS = {
+    "generator": ModelEntry(Generator, FOLDER / "generator.safetensors", latent=LATENT),
+    "classifier": ModelEntry(Classifier, FOLDER / "classifier.safetensors", units=CLASSES),
+    "judge": ModelEntry(Judge, FOLDER / "judge.safetensors", units=CLASSES),
+}
+DATA = {"test": DataEntry(FOLDER / "test.npz", CLASSES)}

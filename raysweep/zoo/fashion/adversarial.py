@@ -1,0 +1,185 @@
+"""How the recipe trains the generator: a GAN whose discriminator also learns the classes of the real images.
+
+- Hinge loss with a spectrally normalised discriminator (Miyato et al., 2018, arXiv:1802.05957) and a minibatch-deviation
+  channel (Karras et al., 2018, arXiv:1710.10196) against collapse.
+- The discriminator names the classes of the real images beside telling real from fake, which makes its features
+  semantic; the generator matches their batch mean (Salimans et al., 2016, arXiv:1606.03498).
+- What ships is a running average of the generator's weights, whose batch statistics are measured anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from raysweep.zoo.fashion.networks import LATENT, Generator
+from raysweep.zoo.fashion.source import Images
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The training's constants; `naming` and `matching` weigh the class and the feature-matching terms."""
+
+    seed: int = 3
+    steps: int = 12_000
+    batch: int = 64
+    lr_generator: float = 4e-4
+    lr_discriminator: float = 4e-4
+    betas: tuple[float, float] = (0.0, 0.99)
+    average: float = 0.998
+    naming: float = 0.5
+    matching: float = 0.2
+    cooldown: float = 0.3
+    check_every: int = 500
+
+
+class Discriminator(nn.Module):
+    """Image to (realness [B], class logits [B, 10], features [B, 256]); rows of a group of 8 see each other's deviation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = ((1, 32, 1), (32, 64, 2), (64, 128, 2), (128, 256, 2))
+        self.body = nn.Sequential()
+        for channels, out, stride in sizes:
+            self.body.append(spectral_norm(nn.Conv2d(channels, out, 3, stride, 1)))
+            self.body.append(nn.LeakyReLU(0.1))
+        self.last = spectral_norm(nn.Conv2d(257, 128, 3, padding=1))
+        self.realness = spectral_norm(nn.Linear(128 * 4 * 4, 1))
+        self.naming = nn.Linear(256, 10)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        maps = self.body(x * 2 - 1)
+        groups = maps.float().unflatten(0, (-1, 8))
+        deviation = groups.var(1, unbiased=False).add(1e-8).sqrt().mean((1, 2, 3))
+        channel = deviation.repeat_interleave(8)[:, None, None, None].expand(-1, 1, *maps.shape[2:])
+        hidden = F.leaky_relu(self.last(torch.cat([maps, channel.to(maps.dtype)], 1)), 0.1)
+        features = maps.mean((2, 3))
+        return self.realness(hidden.flatten(1)).float()[:, 0], self.naming(features).float(), features.float()
+
+
+@dataclass
+class Training:
+    """The whole state of one training, so that it can be saved and continued."""
+
+    settings: Settings
+    step: int = 0
+    seconds: float = 0.0
+    best: float = float("inf")
+    best_step: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    history: list[tuple[int, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self.settings.seed)
+        self.random = torch.Generator().manual_seed(self.settings.seed)
+        self.generator = Generator().to(memory_format=torch.channels_last)
+        self.discriminator = Discriminator().to(memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.generator).requires_grad_(False)
+        s = self.settings
+        self.of_generator = torch.optim.Adam(self.generator.parameters(), s.lr_generator, s.betas)
+        self.of_discriminator = torch.optim.Adam(self.discriminator.parameters(), s.lr_discriminator, s.betas)
+
+    def run(self, images: Images, distance: Callable[[nn.Module], float], file: Path) -> None:
+        """Train to the last step, saving to `file` at every check; `distance` scores a generator, lower is better."""
+        start = time.perf_counter() - self.seconds
+        while self.step < self.settings.steps:
+            self._update(images)
+            self.step += 1
+            if self.step % self.settings.check_every == 0:
+                self._check(distance)
+                self.seconds = time.perf_counter() - start
+                self.save(file)
+
+    def _update(self, images: Images) -> None:
+        s = self.settings
+        rest = max(0.02, min(1.0, (1 - self.step / s.steps) / s.cooldown))
+        for optimiser, lr in ((self.of_generator, s.lr_generator), (self.of_discriminator, s.lr_discriminator)):
+            optimiser.param_groups[0]["lr"] = lr * rest
+        real = images[torch.randint(len(images), (s.batch,), generator=self.random)]
+        target = self._improve_discriminator(real)
+        self._improve_generator(target)
+        for mean, now in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
+            mean.lerp_(now.detach(), 1 - min(s.average, self.step / (self.step + 10)))
+
+    def _improve_discriminator(self, real: Images) -> Tensor:
+        """One step of the discriminator; the real batch's mean features [256], for matching."""
+        with torch.no_grad():
+            fake = self._sample()
+        with torch.autocast("cpu", torch.bfloat16):
+            realness, names, features = self.discriminator(torch.cat([real.pixels(), fake]))
+        n = len(real)
+        loss = F.relu(1 - realness[:n]).mean() + F.relu(1 + realness[n:]).mean()
+        loss = loss + self.settings.naming * F.cross_entropy(names[:n], real.y)
+        self.of_discriminator.zero_grad()
+        loss.backward()
+        self.of_discriminator.step()
+        return features[:n].detach()
+
+    def _improve_generator(self, real: Tensor) -> None:
+        self.discriminator.requires_grad_(False)
+        with torch.autocast("cpu", torch.bfloat16):
+            realness, _, features = self.discriminator(self._sample())
+        gap = (features.mean(0) - real.mean(0)).abs().sum() / real.std(0).sum()
+        loss = self.settings.matching * gap - realness.mean()
+        self.of_generator.zero_grad()
+        loss.backward()
+        self.of_generator.step()
+        self.discriminator.requires_grad_(True)
+
+    def _sample(self) -> Tensor:
+        z = torch.randn(self.settings.batch, LATENT, generator=self.random)
+        with torch.autocast("cpu", torch.bfloat16):
+            image: Tensor = self.generator(z)
+        return image.float()
+
+    def _check(self, distance: Callable[[nn.Module], float]) -> None:
+        measure_statistics(self.averaged)
+        value = distance(self.averaged)
+        self.history.append((self.step, value))
+        log.info("step %d/%d distance %.3f (best %.3f)", self.step, self.settings.steps, value, min(self.best, value))
+        if value < self.best:
+            self.best, self.best_step = value, self.step
+            self.best_weights = {k: v.clone() for k, v in self.averaged.state_dict().items()}
+
+    _parts = ("generator", "discriminator", "averaged", "of_generator", "of_discriminator")
+    _numbers = ("step", "seconds", "best", "best_step", "best_weights", "history")
+
+    def save(self, file: Path) -> None:
+        state = {name: getattr(self, name).state_dict() for name in self._parts}
+        state |= {name: getattr(self, name) for name in self._numbers}
+        part = file.with_suffix(".part")
+        torch.save({**state, "random": self.random.get_state()}, part)
+        part.replace(file)
+
+    def load(self, file: Path) -> None:
+        state = torch.load(file, weights_only=True)
+        for name in self._parts:
+            getattr(self, name).load_state_dict(state[name])
+        for name in self._numbers:
+            setattr(self, name, state[name])
+        self.random.set_state(state["random"])
+
+
+@torch.no_grad()
+def measure_statistics(generator: nn.Module, batches: int = 40, size: int = 256) -> None:
+    """Measure every batch norm's mean and variance over fresh latents, then switch to eval mode."""
+    random = torch.Generator().manual_seed(0)
+    norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    generator.train()
+    for _ in range(batches):
+        generator(torch.randn(size, LATENT, generator=random))
+    generator.eval()

@@ -1,0 +1,71 @@
+"""Fashion-MNIST's raw files and the split that the recipe uses: nothing here is needed to use the zoo.
+
+The images are 28 × 28 grey photographs of clothes (Xiao et al., 2017, arXiv:1708.07747), 60,000 to train and 10,000 to test.
+"""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raysweep.errors import InputError
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+HINT = "On Debian: apt-get install dataset-fashion-mnist; elsewhere: github.com/zalandoresearch/fashion-mnist"
+SPLIT_SEED, SWEPT = 0, 35_000
+
+
+@dataclass(frozen=True)
+class Images:
+    """x [N, 1, 28, 28] uint8, y [N] int64."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Tensor | slice) -> Images:
+        return Images(self.x[index], self.y[index])
+
+    def pixels(self) -> Tensor:
+        """The images as float32 in [0, 1]."""
+        return self.x.float() / 255
+
+
+@dataclass(frozen=True)
+class Split:
+    """`swept` trains classifier and generator, `judging` the judge alone: they share no image. `test` trains nothing."""
+
+    swept: Images
+    judging: Images
+    test: Images
+
+
+def read_split(folder: Path) -> Split:
+    """The three parts; the 60,000 training images are divided by a seeded permutation."""
+    train, test = read_images(folder, "train"), read_images(folder, "t10k")
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    return Split(train[order[:SWEPT]], train[order[SWEPT:]], test)
+
+
+def read_images(folder: Path, part: str) -> Images:
+    """One of the two official parts, `train` or `t10k`."""
+    x = _read_idx(folder / f"{part}-images-idx3-ubyte.gz").reshape(-1, 1, 28, 28)
+    y = _read_idx(folder / f"{part}-labels-idx1-ubyte.gz").astype(np.int64)
+    return Images(torch.from_numpy(x), torch.from_numpy(y))
+
+
+def _read_idx(file: Path) -> np.ndarray:
+    """An IDX file of unsigned bytes: two zero bytes, type, rank, big-endian sizes, then the data."""
+    if not file.is_file():
+        raise InputError("Fashion-MNIST's raw file must be there", key="--data", value=str(file), suggestion=HINT)
+    raw = gzip.decompress(file.read_bytes())
+    rank = raw[3]
+    shape = np.frombuffer(raw, ">i4", rank, 4)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
