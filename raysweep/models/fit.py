@@ -53,7 +53,7 @@ def check_data_fit(dataset: Dataset, readout: Readout, *, key: str = "data") -> 
     Raises:
         InputError: the samples are not what the classifier takes, or what is read is not what it should be.
     """
-    _check_read(readout, torch.from_numpy(dataset.x[:_ROWS]), "a sample of the data", None, key)
+    _check_read(readout, torch.tensor(dataset.x[:_ROWS]), "a sample of the data", None, key)
 
 
 def _check_read(readout: Readout, inputs: torch.Tensor, what: str, wanted: list[int] | None, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -35,22 +36,24 @@ def load_model(source: ModelSource, *, key: str, folder: Path | None = None, gen
     if source.latent is not None and source.latent < 1:
         raise InputError("latent must be at least 1", key=f"{key}.latent", value=source.latent)
     if source.source.startswith(SCHEME):
-        model = _from_zoo(source, key)
+        model = _from_zoo(source, key, generator)
     elif is_callable_name(source.source):
         model = _wrap(_built(source, key, folder), source)
     else:
         model = _wrap(_from_file(source, key, folder), source)
     if generator and model.latent is None:
-        model = Model(model.module, model.fingerprint, _infer_latent(model.module, key), model.units, model.media)
+        model = replace(model, latent=_infer_latent(model.module, key))
     return model
 
 
-def _from_zoo(source: ModelSource, key: str) -> Model:
+def _from_zoo(source: ModelSource, key: str, generator: bool) -> Model:
     try:
         entry = resolve_model(source.source)
     except InputError as error:
         error.key = key
         raise
+    if generator and entry.latent is None:
+        raise InputError("must be a generator, and this network takes no latent", key=key, value=source.source)
     if source.latent not in (None, entry.latent):
         raise InputError(f"the latent of {source.source} is {entry.latent}", key=f"{key}.latent", value=source.latent)
     module = entry.build()
@@ -108,4 +111,4 @@ def _infer_latent(module: nn.Module, key: str) -> int:
     if isinstance(first, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
         return first.in_channels
     rule = "the length of the latent must be given, as the generator does not tell it"
-    raise InputError(rule, key=f"{key}.latent", value=None, suggestion="Add for example latent: 128")
+    raise InputError(rule, key=f"{key}.latent", value=type(module).__name__, suggestion="Add for example latent: 128")

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from raysweep.data.dataset import Dataset, make_dataset
+from raysweep.data.load import load_data
 from raysweep.errors import InputError
 from raysweep.models.fit import check_data_fit, check_fit
-from raysweep.models.model import Model
+from raysweep.models.load import load_model
+from raysweep.models.model import Model, ModelSource
 from raysweep.models.readout import Readout
 
 
@@ -78,6 +80,17 @@ def test_data_that_the_classifier_does_not_take_is_refused_with_its_shape() -> N
         caught.value
     )
     assert "(found [3, 8, 8])" in str(caught.value)
+
+
+def test_the_fashion_zoo_fits_together() -> None:
+    made_by, read = zoo("generator", generator=True), Readout(zoo("classifier").module, "features.8", 12)
+    data = load_data("zoo://fashion/test")
+    assert check_fit(made_by, read, data=data) == data.x.shape[1:]
+    check_data_fit(data, read)
+
+
+def zoo(name: str, generator: bool = False) -> Model:
+    return load_model(ModelSource(f"zoo://fashion/{name}"), key=f"models.{name}", generator=generator)
 
 
 class Probabilities(nn.Module):

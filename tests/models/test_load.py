@@ -134,6 +134,19 @@ def test_weights_alone_are_refused_as_a_network(folder: Path) -> None:
     assert "weights alone are no network (found 'net.safetensors'). Give module:callable" in message
 
 
+def test_the_zoo_s_own_classifier_loads_with_the_names_of_its_units(folder: Path) -> None:
+    model = load(folder, "zoo://fashion/classifier")
+    assert model.units is not None
+    assert model.module(torch.zeros(2, 1, 28, 28)).shape == (2, len(model.units))
+
+
+def test_a_classifier_of_the_zoo_is_refused_as_a_generator(folder: Path) -> None:
+    message = refusal(folder, "zoo://fashion/classifier", generator=True)
+    assert message == (
+        "models.net: must be a generator, and this network takes no latent (found 'zoo://fashion/classifier')"
+    )
+
+
 @pytest.fixture
 def zoo_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny generator put into the zoo's list for the length of a test."""

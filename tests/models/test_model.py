@@ -45,12 +45,13 @@ def test_low_precision_and_scalar_tensors_are_hashed() -> None:
     assert fingerprint(net().bfloat16()) != fingerprint(net())
 
 
-def test_an_edited_forward_changes_it_and_a_comment_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edited_forward_changes_it_and_a_comment_or_docstring_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    body = "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n        return x{}\n"
-    plain, commented, edited = (
-        fingerprint(imported(tmp_path, body.format(end)).Net()) for end in ("", "  # as it is", " * 2")
-    )
+    body = "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n        {}return x{}\n"
+    edits = [("", ""), ("'''As it is.'''; ", "  # as it is"), ("", " * 2")]
+    plain, commented, edited = (fingerprint(imported(tmp_path, body.format(*edit)).Net()) for edit in edits)
     assert plain == commented
     assert plain != edited

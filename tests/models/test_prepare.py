@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from raysweep.models.load import load_model
+from raysweep.models.model import ModelSource
 from raysweep.models.prepare import prepare
 
 
@@ -67,6 +69,18 @@ def test_what_does_not_fold_exactly_is_left_alone(case: str) -> None:
     prepared = prepare(module, torch.float64)
     assert norms(prepared) == 1
     torch.testing.assert_close(prepared(x), module(x), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["generator", "classifier", "judge"])
+def test_the_fashion_zoo_computes_the_same_when_prepared(name: str) -> None:
+    model = load_model(ModelSource(f"zoo://fashion/{name}"), key="models")
+    module = copy.deepcopy(model.module).double()
+    torch.manual_seed(0)
+    x = torch.randn(4, model.latent) if model.latent else torch.rand(4, 1, 28, 28)
+    prepared = prepare(model.module, torch.float64)
+    assert norms(prepared) < norms(module)
+    torch.testing.assert_close(prepared(x.double()), module(x.double()), atol=1e-10, rtol=0)
+    torch.testing.assert_close(prepare(model.module)(x), model.module(x), atol=1e-4, rtol=1e-4)
 
 
 def test_a_layer_used_twice_is_not_folded() -> None:
