@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from raysweep.objectives.score import Score
 
@@ -65,6 +65,6 @@ def score(value: float, corrected: Array, n: int, confidence: float = 0.95) -> S
     Percentiles of resamples are too narrow by √((n − 1)/n) and know nothing of Student's t; their levels are expanded
     as in Hesterberg, *What teachers should know about the bootstrap*, The American Statistician 69 (2015), section 4.
     """
-    tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - confidence) / 2, n - 1))
+    tail = special.ndtr(np.sqrt(n / (n - 1)) * special.stdtrit(n - 1, (1 - confidence) / 2))
     low, high = np.quantile(corrected, [tail, 1 - tail])
     return Score(value, min(float(low), value), max(float(high), value), n, corrected)

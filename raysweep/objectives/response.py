@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raysweep.errors import InputError
-from raysweep.objectives.bootstrap import inverted, score
-from raysweep.objectives.frechet import Reference, as_rows, frechet_distance, resampled
+from raysweep.objectives.frechet import Reference, score_frechet
 from raysweep.objectives.score import Score
 
 
@@ -40,19 +39,14 @@ def reference_responses(
 
 
 def score_response(responses: ArrayLike, reference: Reference, indices: NDArray[np.int64]) -> Score:
-    """The response Fréchet distance with the interval of the *true* distance: the one at infinitely many examples.
+    """The response Fréchet distance of responses [N] (one unit) or [N, U], with the interval of the *true* distance.
 
-    `value` is the plug-in estimate of the paper, about 1.5 σ²/N too high at a true distance of 0. The interval takes
-    the extreme real responses as fixed (they are the data set's, not a sample). See `bootstrap.inverted`.
+    `value` is the paper's plug-in estimate, about 1.5 σ²/N too high at a true distance of 0. The interval takes the
+    extreme real responses as fixed: they are the data set's own, not a sample of it. See `frechet.score_frechet`.
 
     Args:
-        responses: [N] of one unit, or [N, U].
+        responses: final responses of the N examples.
         reference: `Reference.fit(reference_responses(...))`.
         indices: [R, N] from `bootstrap.resamples`.
     """
-    rows = as_rows(responses)
-    value = frechet_distance(rows, reference)
-    if np.isnan(value):
-        return Score.undefined(len(rows), len(indices))
-    replicates, spread = (resampled(rows, towards, indices) for towards in (reference, Reference.fit(rows)))
-    return score(value, inverted(value, replicates, spread), len(rows))
+    return score_frechet(responses, reference, indices)

@@ -1,0 +1,68 @@
+"""The kernel distance between two sets of features: like the Fréchet distance, but unbiased at any number of examples.
+
+    MMD² = mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) − 2 mean_{i,j} k(x_i, y_j),   k(x, y) = (xᵀy / D + 1)³
+
+Bińkowski, Sutherland, Arbel, Gretton, *Demystifying MMD GANs*, ICLR 2018. All examples are used at once; the means over
+random subsets that other packages report (100 × 1000) estimate the same number with more noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from raysweep.errors import InputError
+from raysweep.objectives.bootstrap import multiplicities, score
+from raysweep.objectives.frechet import Array, as_rows
+from raysweep.objectives.score import Score
+
+BLOCK = 1024  # reference rows of one block of the kernel matrix
+
+
+@dataclass(frozen=True)
+class KernelReference:
+    """The real data's side of the kernel distance: features [M, D] and their own mean_{i≠j} k, computed once."""
+
+    features: Array
+    within: float
+
+    @classmethod
+    def fit(cls, features: ArrayLike) -> KernelReference:
+        """The reference of features [M, D], M ≥ 2."""
+        rows = as_rows(features)
+        m = len(rows)
+        total = sum(kernel(rows[first : first + BLOCK], rows).sum() for first in range(0, m, BLOCK))
+        own = ((np.square(rows).sum(axis=1) / rows.shape[1] + 1) ** 3).sum()
+        return cls(rows, float((total - own) / (m * (m - 1))))
+
+
+def kernel(x: Array, y: Array) -> Array:
+    """k(x_i, y_j) = (x_iᵀ y_j / D + 1)³, [N, M]."""
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
+def score_kid(features: ArrayLike, reference: KernelReference, indices: NDArray[np.int64]) -> Score:
+    """The unbiased squared kernel distance of features [N, D]; it can be below 0.
+
+    The interval covers its expectation against this very reference, which is not resampled. A resample holds some
+    examples twice; pairs of an example with itself are left out of its mean as they are of the estimate, so that
+    replicates need no correction: Σ_{i≠j} c_i c_j k_ij / Σ_{i≠j} c_i c_j for multiplicities c.
+    """
+    rows = as_rows(features)
+    if rows.shape[1] != reference.features.shape[1]:
+        rule = f"features must have the reference's {reference.features.shape[1]} dimensions"
+        raise InputError(rule, value=rows.shape[1])
+    n = len(rows)
+    if not np.isfinite(rows).all():
+        return Score.undefined(n, len(indices))
+    pairs = kernel(rows, rows)
+    np.fill_diagonal(pairs, 0)
+    cross = kernel(rows, reference.features).mean(axis=1)
+
+    def estimate(counts: Array) -> Array:
+        within = np.einsum("rn,rn->r", counts @ pairs, counts) / (n**2 - np.square(counts).sum(axis=1))
+        return within + reference.within - 2 * (counts @ cross) / n
+
+    return score(float(estimate(np.ones((1, n)))[0]), estimate(multiplicities(indices, n)), n)
