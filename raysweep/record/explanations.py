@@ -1,0 +1,30 @@
+"""What a trial left behind at a milestone, as one safetensors file (memory-safe to read, from any language)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from raysweep.errors import StorageError
+
+
+def write_explanations(path: Path, tensors: Mapping[str, np.ndarray]) -> Path:
+    """Write `explanation` [N, ...], `latent` [N, d], `response` [N] …; the file is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, partial)
+    os.replace(partial, path)
+    return path
+
+
+def read_explanations(path: Path) -> dict[str, np.ndarray]:
+    """All tensors of such a file, by name."""
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"{path}: the explanations cannot be read ({error})") from error
