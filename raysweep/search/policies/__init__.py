@@ -1,0 +1,81 @@
+"""When to stop a trial early: pure functions of journaled results, behind one interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from raysweep.errors import InputError, did_you_mean
+from raysweep.search.domains import Domain
+from raysweep.search.policies.asha import Asha
+from raysweep.search.policies.cohort import Decision, Table, TrialView
+from raysweep.search.policies.ladder import reports, rungs
+from raysweep.search.policies.median import Median
+
+__all__ = ["SCHEDULERS", "Decision", "NoStopping", "Policy", "Table", "TrialView", "make_policy"]
+
+SCHEDULERS = ("none", "asha", "median")
+
+
+class Policy(Protocol):
+    """Where trials report, and what becomes of them there."""
+
+    def milestones(self, target: int) -> tuple[int, ...]:
+        """The step counts, ascending, at which a trial of `target` steps is scored; the last is `target`."""
+
+    def decide(self, number: int, step: int, table: Table, exhausted: bool) -> Decision:
+        """What trial `number`, which has reported at `step`, does next.
+
+        The answer, once it is not "wait", stays the same as other results come in. At its own target a trial is done:
+        "continue" has nothing to say there.
+
+        Args:
+            table: every admitted trial by number, `number` with its value at `step` among them.
+            exhausted: no further trial will be admitted.
+        """
+
+
+@dataclass(frozen=True)
+class NoStopping:
+    """Every trial runs to its end and reports there."""
+
+    def milestones(self, target: int) -> tuple[int, ...]:
+        return (target,)
+
+    def decide(self, number: int, step: int, table: Table, exhausted: bool) -> Decision:
+        return "continue"
+
+
+def make_policy(
+    scheduler: str,
+    steps: Domain,
+    concurrency: int,
+    *,
+    maximise: bool = False,
+    min_steps: int | None = None,
+    eta: int = 3,
+    every: int | None = None,
+    grace: int = 1,
+    key: str = "stop",
+) -> Policy:
+    """The policy a sweep file's `stop` names.
+
+    Args:
+        steps: domain of the parameter `steps` (`Fixed((S,))` when the space has none).
+        min_steps, eta: of asha; see `ladder.rungs`.
+        every: of median; see `ladder.reports`.
+        grace: of median: how many of the first milestones decide nothing.
+
+    Raises:
+        InputError: for an unknown scheduler or a setting that cannot work.
+    """
+    if scheduler not in SCHEDULERS:
+        hint = did_you_mean(scheduler, SCHEDULERS)
+        raise InputError("is no scheduler", key=f"{key}.scheduler", value=scheduler, suggestion=hint)
+    if scheduler == "none":
+        return NoStopping()
+    if scheduler == "asha":
+        return Asha(rungs(steps, min_steps, eta, key), eta, concurrency, maximise)
+    if grace < 0:
+        raise InputError("must be 0 or more", key=f"{key}.grace", value=grace)
+    return Median(reports(steps, every, key), grace, concurrency, maximise)

@@ -1,0 +1,66 @@
+"""At which step counts trials report, so that a policy can compare them."""
+
+from __future__ import annotations
+
+from raysweep.errors import InputError
+from raysweep.search.domains import Choice, Domain, Interval
+
+
+def rungs(steps: Domain, min_steps: int | None, eta: int, key: str = "stop") -> tuple[int, ...]:
+    """From min_steps on, each eta times the one before, but moved up to the next choice of `steps` if one is less than
+    eta away; all below the most steps.
+
+    So the choices 100, 500, 1000 with eta 3 give 100 and 500: rungs are milestones that the sweep has anyway.
+
+    Args:
+        steps: the domain of the parameter `steps`.
+        min_steps: lowest rung; by default the fewest steps that a trial can have, or, if all have the same number,
+            that divided by eta^3.
+
+    Raises:
+        InputError: when `min_steps` leaves no rung, or `eta` is below 2.
+    """
+    if eta < 2:
+        raise InputError("must be 2 or more", key=f"{key}.eta", value=eta)
+    bottom, top, choices = _span(steps)
+    lowest = min_steps if min_steps is not None else max(1, top // eta**3 if bottom == top else bottom)
+    if lowest < 1 or (min_steps is not None and lowest >= top):
+        raise InputError(f"must be 1 or more and below {top}, the most steps", key=f"{key}.min_steps", value=lowest)
+    ladder, ideal = [], lowest
+    while ideal < top:
+        rung = next((choice for choice in choices if ideal <= choice < ideal * eta), ideal)
+        ladder.append(rung)
+        ideal = rung * eta
+    return tuple(rung for rung in ladder if rung < top)
+
+
+def reports(steps: Domain, every: int | None, key: str = "stop") -> tuple[int, ...]:
+    """The choices of `steps` and the multiples of `every` up to the most steps.
+
+    Args:
+        every: by default none when `steps` is a choice between some, else a tenth of the most steps.
+
+    Raises:
+        InputError: when `every` is below 1.
+    """
+    if every is not None and every < 1:
+        raise InputError("must be 1 or more", key=f"{key}.every", value=every)
+    _, top, choices = _span(steps)
+    if every is None and not choices:
+        every = max(1, top // 10)
+    multiples = range(every, top + 1, every) if every is not None else ()
+    return tuple(sorted({*choices, *multiples}))
+
+
+def _span(steps: Domain) -> tuple[int, int, list[int]]:
+    """Fewest steps, most steps, and the choices when there are some to choose between."""
+    if isinstance(steps, Interval):
+        raise InputError("must be whole numbers: a choice or an int range", key="space.steps", value=steps.low)
+    ends = [_count(value) for value in (steps.values if isinstance(steps, Choice) else (steps.low, steps.high))]
+    return min(ends), max(ends), sorted(ends) if isinstance(steps, Choice) and len(ends) > 1 else []
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < 0:
+        raise InputError("must be whole numbers from 0", key="space.steps", value=value)
+    return int(value)

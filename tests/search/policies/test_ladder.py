@@ -1,0 +1,59 @@
+import pytest
+
+from raysweep.errors import InputError
+from raysweep.search.domains import parse_domain
+from raysweep.search.policies.ladder import reports, rungs
+
+
+@pytest.mark.parametrize(
+    ("steps", "min_steps", "eta", "expected"),
+    [
+        ({"choice": [100, 500, 1000]}, None, 3, (100, 500)),
+        ({"choice": [1000, 500, 100]}, 50, 3, (100, 500)),
+        ({"choice": [1000, 2000]}, 100, 3, (100, 300, 1000)),
+        (1000, 100, 3, (100, 300, 900)),
+        (1000, None, 3, (37, 111, 333, 999)),
+        (1000, None, 4, (15, 60, 240, 960)),
+        ({"choice": [1000]}, 100, 3, (100, 300, 900)),
+        ({"int": [10, 100]}, None, 2, (10, 20, 40, 80)),
+        (1, None, 3, ()),
+        (0, None, 3, ()),
+    ],
+)
+def test_rungs_are_geometric_and_move_up_to_a_choice_that_is_near(steps, min_steps, eta, expected):
+    assert rungs(parse_domain(steps, "space.steps"), min_steps, eta) == expected
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "expected"),
+    [
+        ({"choice": [100, 500, 1000]}, None, (100, 500, 1000)),
+        ({"choice": [100, 500, 1000]}, 400, (100, 400, 500, 800, 1000)),
+        (50, None, (5, 10, 15, 20, 25, 30, 35, 40, 45, 50)),
+        ({"int": [1, 30]}, 10, (10, 20, 30)),
+    ],
+)
+def test_reports_are_the_choices_and_the_multiples(steps, every, expected):
+    assert reports(parse_domain(steps, "space.steps"), every) == expected
+
+
+@pytest.mark.parametrize(
+    ("steps", "settings", "key"),
+    [
+        (1000, {"min_steps": 0, "eta": 3}, "stop.min_steps"),
+        (1000, {"min_steps": 1000, "eta": 3}, "stop.min_steps"),
+        (1000, {"min_steps": 10, "eta": 1}, "stop.eta"),
+        ({"uniform": [1, 9]}, {"min_steps": None, "eta": 2}, "space.steps"),
+        ({"choice": [1, 2.5]}, {"min_steps": None, "eta": 2}, "space.steps"),
+        ("many", {"min_steps": None, "eta": 2}, "space.steps"),
+    ],
+)
+def test_settings_that_leave_no_rung_are_refused(steps, settings, key):
+    with pytest.raises(InputError) as caught:
+        rungs(parse_domain(steps, "space.steps"), **settings)
+    assert caught.value.key == key
+
+
+def test_median_cannot_report_every_zero_steps():
+    with pytest.raises(InputError, match=r"stop\.every"):
+        reports(parse_domain(100, "space.steps"), 0)
