@@ -3,6 +3,17 @@
 Fréchet distances cannot be below 0, so near 0 neither the percentile interval (every resample lies farther away than
 the sample: it covers 0 % at a true distance of 0) nor the basic one (80–97 %) holds. Each score therefore first
 corrects its replicates, by `inverted` or `centred`, and its interval is then their percentiles.
+
+Simulated coverage of 95 % intervals, N = 50, normal examples, 300-4000 samples each (and again in the tests):
+
+    covers the true distance, D = 1    .938 at 0; .925-.963 over eleven shifts and scales, true distances 0 to 981
+                              D = 2    .960 at 0; .947 and above
+                              D = 3    .969 at 0; .929 and above
+                              D = 8    .974 at 0; .937 and above
+                              D = 16   .986 at 0; .946 and above
+    covers the expected one,  D ≥ 17   .93 and above (1.0 near 0, where centred replicates spread too far)
+
+Skewed examples are covered less: exponential ones at D = 1 mostly .88-.93, and .78 where only their scale is wrong.
 """
 
 from __future__ import annotations
