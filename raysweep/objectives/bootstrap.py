@@ -13,7 +13,7 @@ Simulated coverage of 95 % intervals, N = 50, normal examples, 300-4000 samples 
                               D = 16   .986 at 0; .946 and above
     covers the expected one,  D ≥ 17   .93 and above (1.0 near 0, where centred replicates spread too far)
 
-Skewed examples are covered less: exponential ones at D = 1 mostly .88-.93, and .78 where only their scale is wrong. If
+Skewed examples are covered less: exponential ones at D = 1 .87-.95, and .79 where only their scale is wrong. If
 the reference were itself a random sample, the distance to what it was drawn from would be covered less: at 0, .80 for a
 reference of 50, .925 for one of 500.
 """
