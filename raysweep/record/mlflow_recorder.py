@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import StorageError
+from raysweep.errors import RaysweepError
 from raysweep.record.explanations import read_explanations
 from raysweep.record.sheets import contact_sheet, write_audio
 from raysweep.record.store import artifact_folder, local_store, open_client
@@ -213,7 +213,7 @@ class MlflowRecorder:
             return {}
         try:
             files = self._draw(trial, milestone, self.folder / milestone.explanations)
-        except (StorageError, OSError, ValueError, KeyError) as error:
+        except (RaysweepError, OSError, ValueError, KeyError) as error:
             return {f"raysweep.no_pictures.step-{milestone.step}": str(error)}
         for file in files:
             self._client.log_artifact(run_id, str(file), f"explanations/step-{milestone.step:06d}")

@@ -41,19 +41,20 @@ class Recorder:
     Args:
         recorder_factory: makes the sink and opens the sweep in it; called in the thread at once, because a new
             SQLite store takes some seconds, and again after a failure.
-        on_synced: called in the thread with (trial number, run id) each time MLflow holds the trial's newest copy.
+        on_synced: called in the thread with (trial copy, run id) each time MLflow holds that copy.
         on_notice: called in the thread with one line when MLflow stops answering, and when it answers again.
     """
 
     def __init__(
         self,
         recorder_factory: Callable[[], Sink],
-        on_synced: Callable[[int, str], None],
+        on_synced: Callable[[Trial, str], None],
         on_notice: Callable[[str], None] | None = None,
     ) -> None:
         self._factory, self._on_synced, self._on_notice = recorder_factory, on_synced, on_notice
         self._changed = threading.Condition()
         self._pending: dict[int, Trial] = {}
+        self._seen: set[int] = set()
         self._in_hand: int | None = None
         self._closing: _Closing | None = None
         self._sink: Sink | None = None
@@ -100,7 +101,7 @@ class Recorder:
             try:
                 self._sink = self._sink or self._factory()
                 if trial is not None:
-                    self._on_synced(trial.number, self._sink.record(trial))
+                    self._on_synced(trial, self._sink.record(trial))
                 elif closing is not None:
                     self._end(self._sink, closing)
                     return
@@ -110,13 +111,18 @@ class Recorder:
                 self._succeeded()
 
     def _next(self) -> tuple[Trial | None, _Closing | None]:
-        """The trial that has waited longest; None to open the sink, or when everything is sent and we are closing."""
+        """The next trial: one that MLflow has not seen, else the one that has waited longest.
+
+        None opens the sink, or says that everything is sent when we are closing.
+        """
         with self._changed:
             while self._sink is not None and not self._pending and self._closing is None:
                 self._changed.wait()
             if not self._pending:
                 return None, self._closing
-            self._in_hand = next(iter(self._pending))
+            new = (number for number in self._pending if number not in self._seen)
+            self._in_hand = next(new, next(iter(self._pending)))
+            self._seen.add(self._in_hand)
             return self._pending.pop(self._in_hand), self._closing
 
     def _end(self, sink: Sink, closing: _Closing) -> None:

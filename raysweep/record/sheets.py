@@ -121,7 +121,8 @@ def write_audio(explanations: np.ndarray, path: Path, spec: MelSpec | None = Non
     silence = np.zeros(spec.sample_rate // 4, dtype=np.float32)
     parts: list[np.ndarray] = []
     for mel in mels:
-        wave = np.nan_to_num(np.asarray(audio.griffin_lim(mel, spec), dtype=np.float32))
+        finite = np.nan_to_num(np.asarray(mel, dtype=np.float32), nan=-16.0, posinf=0.0, neginf=-16.0)
+        wave = audio.griffin_lim(finite, spec, iterations=32)  # half of the default: a sweep does this for every trial
         peak = float(np.abs(wave).max(initial=0.0))
         parts += [wave * (0.9 / peak) if peak > 0 else wave, silence]
     audio.write_wav(path, np.concatenate(parts[:-1] or [silence]), spec.sample_rate)
