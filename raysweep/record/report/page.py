@@ -1,0 +1,253 @@
+"""Gathers what the report shows and fills the template."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from raysweep.errors import RaysweepError
+from raysweep.record.explanations import read_explanations
+from raysweep.record.report.axes import label
+from raysweep.record.report.charts import Point, parallel, pareto, scatter
+from raysweep.record.sheets import draw_sheet, write_audio
+from raysweep.record.trial import Milestone, Trial
+
+if TYPE_CHECKING:
+    from raysweep.data.audio import MelSpec
+
+Direction = Literal["minimise", "maximise"]
+_CLEAR = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """All that a report shows.
+
+    Args:
+        name: the sweep's.
+        description: what a reader must know, in order, as (label: text): method, models, data, target, N, seed,
+            numerics, and which features the distance uses.
+        trials: in any order and state.
+        directions: each objective's direction, in the sweep file's order; the first objective ranks.
+        folder: the sweep's folder, from which milestones name their explanation files.
+        media: "image", "logmel" or "array".
+        probability: by trial number, the probability that it is the best.
+        audio: the mel features when explanations can be heard.
+    """
+
+    name: str
+    description: Mapping[str, str]
+    trials: list[Trial]
+    directions: Mapping[str, Direction]
+    folder: Path
+    media: str = "image"
+    probability: Mapping[int, float] = field(default_factory=dict)
+    audio: MelSpec | None = None
+
+    @property
+    def objective(self) -> str:
+        """The objective that ranks."""
+        return next(iter(self.directions))
+
+    def ranked(self) -> list[Trial]:
+        """Finished trials with a finite objective, best first; of equals the lower number first."""
+        sign = 1.0 if self.directions[self.objective] == "minimise" else -1.0
+        done = [t for t in self.trials if t.state == "done" and math.isfinite(_value(t, self.objective))]
+        return sorted(done, key=lambda trial: (sign * _value(trial, self.objective), trial.number))
+
+
+def write_report(sweep: ReportInput, path: Path) -> Path:
+    """Write one HTML page that needs nothing else: no network, no other file. Everything from outside is escaped."""
+    environment = Environment(
+        loader=PackageLoader("raysweep.record.report", "."), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["label"] = label
+    environment.filters["percent"] = lambda share: f"{100 * share:.0f} %" if share >= 0.01 else "< 1 %"
+    page = environment.get_template("page.html").render(_content(sweep), style=_own("page.css"), script=_own("page.js"))
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(page, encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def _content(sweep: ReportInput) -> dict[str, Any]:
+    ranked = sweep.ranked()
+    roles = _roles(ranked)
+    points = [_point(sweep, trial, place, len(ranked), roles) for place, trial in enumerate(ranked)]
+    parameters = _columns(trial.config for trial in sweep.trials)
+    varied = [name for name in parameters if len({str(trial.config.get(name)) for trial in sweep.trials}) > 1]
+    return {
+        "sweep": sweep,
+        "written": datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
+        "cards": [_card(sweep, trial, role) for role, trial in roles],
+        "best": ranked[0] if ranked else None,
+        "second": ranked[1] if len(ranked) > 1 else None,
+        "margin": abs(_value(ranked[1], sweep.objective) - _value(ranked[0], sweep.objective)) if ranked[1:] else None,
+        "counts": {state: sum(t.state == state for t in sweep.trials) for state in ("done", "pruned", "failed")},
+        "scatters": [(name, scatter(points, name, sweep.objective)) for name in varied] if points else [],
+        "parallel": parallel(points, varied, sweep.objective) if points and varied else None,
+        "pareto": _pareto(sweep, points),
+        "parameters": parameters,
+        "metrics": [n for n in _columns(_readings(t) for t in sweep.trials) if n != sweep.objective],
+        "rows": _rows(sweep, ranked, roles),
+        "stopped": [trial for trial in sweep.trials if trial.state in ("pruned", "failed")],
+    }
+
+
+def _roles(ranked: list[Trial]) -> list[tuple[str, Trial]]:
+    """C1, C2 and C3 of the paper: the best, median and worst configuration."""
+    if not ranked:
+        return []
+    places = {"best": 0, "median": (len(ranked) - 1) // 2, "worst": len(ranked) - 1}
+    chosen: dict[int, str] = {}
+    for role, place in places.items():
+        chosen.setdefault(place, role)
+    return [(role, ranked[place]) for place, role in chosen.items()]
+
+
+def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
+    explanations = _explanations(sweep, trial.result)
+    sheet = sound = None
+    shown = 0
+    if explanations is not None:
+        shown = min(len(explanations), 64 if sweep.media == "image" else 12)
+        choices = range(6, 11) if sweep.media == "image" else (3,)
+        if sweep.media != "image" and shown > 3:
+            shown -= shown % 3
+        columns = min(choices, key=lambda c: (-shown % c, abs(c - 8)))  # a full last row
+        picture = draw_sheet(explanations, sweep.media, limit=shown, columns=columns, cell=60, paper=_CLEAR)
+        sheet = _data_uri("image/png", _png(picture))
+        sound = _sound(sweep, explanations)
+    code = {"best": "C1", "median": "C2", "worst": "C3"}[role]
+    return {
+        "role": role,
+        "code": code,
+        "trial": trial,
+        "readings": _readings(trial),
+        "sheet": sheet,
+        "sound": sound,
+        "shown": shown,
+        "total": len(explanations) if explanations is not None else 0,
+    }
+
+
+def _rows(sweep: ReportInput, ranked: list[Trial], roles: list[tuple[str, Trial]]) -> list[dict[str, Any]]:
+    place = {trial.number: rank for rank, trial in enumerate(ranked, start=1)}
+    role = {trial.number: name for name, trial in roles}
+    ordered = sorted(sweep.trials, key=lambda trial: (place.get(trial.number, math.inf), trial.number))
+    return [
+        {
+            "trial": trial,
+            "rank": place.get(trial.number),
+            "role": role.get(trial.number, ""),
+            "readings": _readings(trial),
+            "thumbnail": _thumbnail(sweep, trial.result),
+        }
+        for trial in ordered
+    ]
+
+
+def _point(sweep: ReportInput, trial: Trial, place: int, count: int, roles: list[tuple[str, Trial]]) -> Point:
+    measured = trial.result.objectives if trial.result else {}
+    role = next((name for name, other in roles if other.number == trial.number), "")
+    settings = ", ".join(f"{name} {label(value)}" for name, value in trial.config.items())
+    tip = f"#{trial.number} · {sweep.objective} {label(_value(trial, sweep.objective))} · {settings}"
+    objectives = {name: (m.value, m.low, m.high) for name, m in measured.items()}
+    return Point(trial.number, trial.config, objectives, role, place / max(count - 1, 1), tip)
+
+
+def _pareto(sweep: ReportInput, points: list[Point]) -> Markup | None:
+    names = list(sweep.directions)
+    if len(names) != 2:
+        return None
+    whole = [p for p in points if all(name in p.objectives and math.isfinite(p.objectives[name][0]) for name in names)]
+    sign = np.array([1.0 if sweep.directions[name] == "minimise" else -1.0 for name in names])
+    costs = {p.number: sign * [p.objectives[name][0] for name in names] for p in whole}
+    front = {
+        number
+        for number, cost in costs.items()
+        if not any((other <= cost).all() and (other < cost).any() for other in costs.values())
+    }
+    return pareto(whole, names[0], names[1], front) if whole else None
+
+
+def _readings(trial: Trial) -> dict[str, dict[str, float | None]]:
+    """Every number of the last milestone by name, with its interval where `.low` and `.high` stand beside it."""
+    if trial.result is None:
+        return {}
+    found: dict[str, dict[str, float | None]] = {
+        name: {"value": m.value, "low": m.low, "high": m.high} for name, m in trial.result.objectives.items()
+    }
+    metrics = trial.result.metrics
+    for name, value in metrics.items():
+        stem, _, end = name.rpartition(".")
+        if end in ("low", "high") and stem in (metrics | trial.result.objectives):
+            continue
+        found[name] = {"value": value, "low": metrics.get(f"{name}.low"), "high": metrics.get(f"{name}.high")}
+    return found
+
+
+def _value(trial: Trial, objective: str) -> float:
+    measured = trial.result.objectives.get(objective) if trial.result else None
+    return measured.value if measured else math.nan
+
+
+def _columns(mappings: Any) -> list[str]:
+    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
+
+
+def _explanations(sweep: ReportInput, milestone: Milestone | None) -> np.ndarray | None:
+    if milestone is None or milestone.explanations is None:
+        return None
+    try:
+        return read_explanations(sweep.folder / milestone.explanations)["explanation"]
+    except (RaysweepError, KeyError):
+        return None  # a report of what is left is better than none
+
+
+def _thumbnail(sweep: ReportInput, milestone: Milestone | None) -> str | None:
+    explanations = _explanations(sweep, milestone)
+    if explanations is None:
+        return None
+    count = 2 if sweep.media == "logmel" else 4
+    strip = draw_sheet(explanations[:count], sweep.media, columns=count, cell=1, paper=_CLEAR)
+    return _data_uri("image/png", _png(strip, height=64))
+
+
+def _sound(sweep: ReportInput, explanations: np.ndarray) -> str | None:
+    if sweep.audio is None:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        sound = write_audio(explanations, Path(scratch) / "sound.wav", sweep.audio)
+        return _data_uri("audio/wav", sound.read_bytes())
+
+
+def _png(picture: Image.Image, height: int | None = None) -> bytes:
+    """PNG bytes; a palette of 256 colours keeps a page of many sheets small."""
+    if height and picture.height > height:
+        picture = picture.resize((max(1, picture.width * height // picture.height), height))
+    stream = io.BytesIO()
+    picture.quantize(256, method=2).save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _own(name: str) -> Markup:
+    """A file of this folder, trusted as it is."""
+    return Markup(Path(__file__).with_name(name).read_text(encoding="utf-8"))
