@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,18 +33,23 @@ class Counters:
 
 
 class Engine:
-    """Trajectories of one method, stepped by `lanes` lanes of `slots` rows each.
+    """Trajectories of one method, stepped by lanes of `slots` rows each.
+
+    Args:
+        methods: the same method once per lane (lanes in threads must not share modules that are hooked).
+        slots: rows of a lane.
+        device: of the lanes.
 
     `step_lane` is what a worker thread calls in a loop; `run` does it inline until nothing is left to do.
     """
 
-    def __init__(self, method: RowMethod, slots: int, lanes: int = 1, device: torch.device | None = None) -> None:
-        self.method, self.slots = method, slots
+    def __init__(self, methods: Sequence[RowMethod], slots: int, device: torch.device | None = None) -> None:
+        self.method, self.slots = methods[0], slots
         self.counters = Counters()
-        self.lanes = [Lane(method, slots, device) for _ in range(lanes)]
+        self.lanes = [Lane(method, slots, device) for method in methods]
         self._trajectories: dict[str, Trajectory] = {}
         self._queue: deque[Segment] = deque()
-        self._suspects: list[deque[Segment]] = [deque() for _ in range(lanes)]
+        self._suspects: list[deque[Segment]] = [deque() for _ in methods]
         self._changed = threading.Condition()
         self._closed = False
 

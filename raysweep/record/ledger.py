@@ -2,7 +2,7 @@
 
 | event | fields | what it says |
 | --- | --- | --- |
-| sweep | format, sweep, identity, versions | the sweep file as resolved, and the fingerprints that make it this sweep |
+| sweep | format, id, sweep, identity, versions, chapter | the sweep file as resolved, the fingerprints that make it this sweep, and where its present search began |
 | numerics | numerics | precision, slots and threads that every host uses from here on |
 | planned | number, key, config, target | a trial was suggested; it will end `done`, `pruned` or `failed` |
 | leased | number, host, tune_trial, attempt | a host works on it |
@@ -30,6 +30,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.sweep: dict[str, Any] | None = None
+        self.sweep_id: str | None = None
+        self.chapter: dict[str, Any] = {}
         self.identity: dict[str, Any] = {}
         self.versions: dict[str, str] = {}
         self.numerics: dict[str, Any] = {}
@@ -67,6 +69,7 @@ class Ledger:
         if event["format"] > FORMAT:
             raise StorageError(f"the journal has format {event['format']}; this version reads up to {FORMAT}")
         self.sweep, self.identity, self.versions = event["sweep"], event["identity"], event["versions"]
+        self.sweep_id, self.chapter = event["id"], event["chapter"]
 
     def _numerics(self, event: Event) -> None:
         self.numerics = event["numerics"]

@@ -83,7 +83,7 @@ def ask(engine: Engine, lr: float, weight: float, to: int, examples: range = ran
 @pytest.mark.parametrize(("direction", "sign"), [("maximise", 1.0), ("minimise", -1.0)])
 @pytest.mark.parametrize(("prior", "half"), [("log_density", 0.5), ("squared_norm", 1.0)])
 def test_fused_rows_equal_the_slow_loop_in_float64(direction: str, sign: float, prior: str, half: float) -> None:
-    engine = Engine(method(direction=direction, prior=prior), slots=4)
+    engine = Engine([method(direction=direction, prior=prior)], slots=4)
     waiters = {(lr, w): ask(engine, lr, w, 60) for lr in (0.1, 0.01) for w in (0.1, 0.001)}
     engine.run()
     for (lr, weight), waiter in waiters.items():
@@ -96,7 +96,7 @@ def test_fused_rows_equal_the_slow_loop_in_float64(direction: str, sign: float, 
 
 
 def test_the_last_response_is_that_of_the_last_latent_before_the_final_update() -> None:
-    engine = Engine(method(record="last"), slots=4)
+    engine = Engine([method(record="last")], slots=4)
     waiter = ask(engine, 0.1, 0.1, 20)
     engine.run()
     before = ask(engine, 0.1, 0.1, 19)
@@ -105,7 +105,7 @@ def test_the_last_response_is_that_of_the_last_latent_before_the_final_update() 
 
 
 def test_a_recorded_response_moves_only_by_the_minimum_improvement() -> None:
-    engine = Engine(method(min_improvement=0.02), slots=4)
+    engine = Engine([method(min_improvement=0.02)], slots=4)
     waiters = [ask(engine, 0.1, 0.001, to) for to in range(1, 60)]
     engine.run()
     responses = torch.stack([kept(w.state)["response"] for w in waiters])
@@ -128,7 +128,7 @@ def test_a_recorded_response_moves_only_by_the_minimum_improvement() -> None:
 def test_any_arrival_order_gives_the_same_trajectories(
     requests: list[tuple[float, float, int]], arrivals: list[int], slots: int
 ) -> None:
-    engine = Engine(method(), slots=slots)
+    engine = Engine([method()], slots=slots)
     waiters = []
     for request, pause in zip(requests, arrivals, strict=False):
         waiters.append(ask(engine, *request))
@@ -136,7 +136,7 @@ def test_any_arrival_order_gives_the_same_trajectories(
             engine.step_lane(0)
     engine.run()
     for (lr, weight, to), waiter in zip(requests, waiters, strict=True):
-        alone = Engine(method(), slots=5)
+        alone = Engine([method()], slots=5)
         reference = ask(alone, lr, weight, to)
         alone.run()
         for name, value in reference.state.items():
@@ -144,7 +144,7 @@ def test_any_arrival_order_gives_the_same_trajectories(
 
 
 def test_rows_of_a_lane_of_one_shape_are_bitwise_independent_of_their_company() -> None:
-    crowded, alone = Engine(method(torch.float32), slots=8), Engine(method(torch.float32), slots=8)
+    crowded, alone = Engine([method(torch.float32)], slots=8), Engine([method(torch.float32)], slots=8)
     company = [ask(crowded, lr, 0.1, 40) for lr in (0.3, 0.2)]
     waiter = ask(crowded, 0.1, 0.01, 30)
     crowded.run()
@@ -155,7 +155,7 @@ def test_rows_of_a_lane_of_one_shape_are_bitwise_independent_of_their_company() 
 
 
 def test_trials_that_differ_only_in_steps_cost_one_trajectory() -> None:
-    engine = Engine(method(), slots=4)
+    engine = Engine([method()], slots=4)
     waiters = [ask(engine, 0.1, 0.1, to) for to in (10, 50, 100)]
     engine.run()
     assert all(isinstance(w.outcome, dict) for w in waiters)
@@ -163,7 +163,7 @@ def test_trials_that_differ_only_in_steps_cost_one_trajectory() -> None:
 
 
 def test_a_shorter_configuration_that_arrives_late_starts_from_the_nearest_checkpoint() -> None:
-    engine = Engine(method(), slots=4)
+    engine = Engine([method()], slots=4)
     first = [ask(engine, 0.1, 0.1, to) for to in (10, 40)]
     engine.run()
     late = ask(engine, 0.1, 0.1, 12)
@@ -174,7 +174,7 @@ def test_a_shorter_configuration_that_arrives_late_starts_from_the_nearest_check
 
 
 def test_rows_of_a_cancelled_trial_leave_before_the_next_step() -> None:
-    engine = Engine(method(), slots=8)
+    engine = Engine([method()], slots=8)
     waiter = Waiter()
     ticket = engine.advance("a", {"lr": 0.1, "prior_weight": 0.1}, 7, range(5), 1000, waiter)
     engine.step_lane(0)
@@ -185,7 +185,7 @@ def test_rows_of_a_cancelled_trial_leave_before_the_next_step() -> None:
 
 
 def test_a_trial_that_turns_nan_fails_with_its_reason_and_the_others_finish() -> None:
-    engine = Engine(method(), slots=8)
+    engine = Engine([method()], slots=8)
     bad, good = ask(engine, float("inf"), 0.1, 20), ask(engine, 0.1, 0.1, 20)
     engine.run()
     assert isinstance(bad.outcome, TrialFailed)
@@ -204,7 +204,7 @@ class RaisesOn(ActivationMaximisation):
 
 def test_only_the_trial_that_fails_alone_is_failed() -> None:
     generator, response = networks()
-    engine = Engine(RaisesOn(generator, response, LATENT, dtype=torch.float64), slots=8)
+    engine = Engine([RaisesOn(generator, response, LATENT, dtype=torch.float64)], slots=8)
     early, good, bad = ask(engine, 0.3, 0.1, 5), ask(engine, 0.1, 0.1, 30), ask(engine, 0.3, 0.1, 30)
     engine.run()
     assert isinstance(early.outcome, dict)
@@ -215,7 +215,7 @@ def test_only_the_trial_that_fails_alone_is_failed() -> None:
 
 def test_two_lanes_in_threads_give_what_one_gives() -> None:
     torch.set_num_threads(1)
-    two, one = Engine(method(), slots=4, lanes=2), Engine(method(), slots=4)
+    two, one = Engine([method(), method()], slots=4), Engine([method()], slots=4)
     waiters = [ask(two, lr, 0.1, 50, range(9)) for lr in (0.1, 0.2, 0.3)]
     workers = [threading.Thread(target=two.work, args=(i,)) for i in range(2)]
     for worker in workers:

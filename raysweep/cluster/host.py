@@ -1,0 +1,152 @@
+"""A host: a Ray actor that holds a sweep's networks on one device and steps the rows of many trials at once.
+
+The actor is asynchronous: any number of trials wait in `advance` while lane threads do the work. It loads when it is
+first asked, so one that Ray restarted after a crash serves again without being told anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysweep.engine.workload import WorkloadSpec
+from raysweep.errors import InputError, RaysweepError
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """What a host is started with.
+
+    Args:
+        spec: the sweep's workload.
+        folder: the sweep's folder, reachable from every host.
+        slots: rows of a lane.
+        lanes: lanes stepped at once, a thread each.
+        device: "cpu" or "cuda".
+    """
+
+    spec: WorkloadSpec
+    folder: str
+    slots: int
+    lanes: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Bring a trial to a milestone and score it there.
+
+    Args:
+        trial: its number.
+        key: its result key; names the file its explanations go to.
+        trajectory: key that trials share which differ only in `steps`.
+        values: its hyper-parameters without `steps`.
+        to: the milestone.
+    """
+
+    trial: int
+    key: str
+    trajectory: str
+    values: dict[str, float]
+    to: int
+
+
+class Host:
+    """The actor's class; `pool` makes it an actor."""
+
+    def __init__(self, plan: HostPlan) -> None:
+        self._plan = plan
+        self._loading = asyncio.Lock()
+        self._engine: Any = None
+        self._scorer: Any = None
+        self._tickets: dict[int, tuple[str, Any]] = {}
+
+    async def ready(self) -> dict[str, Any]:
+        """Load everything and say what this host is. What the user can mend comes back as {"error": InputError}."""
+        try:
+            await self._load()
+        except InputError as error:
+            return {"error": error}
+        import torch
+
+        device = torch.cuda.get_device_name() if self._plan.device == "cuda" else platform.processor() or "CPU"
+        return {"node": platform.node(), "pid": os.getpid(), "device": device, "torch": torch.__version__}
+
+    async def advance(self, request: Advance) -> dict[str, Any]:
+        """{"objectives", "metrics", "explanations"} at the milestone, or {"failed": reason}."""
+        try:
+            await self._load()
+        except RaysweepError as error:
+            return {"failed": str(error)}
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[dict[str, Any]] = loop.create_future()
+
+        def done(outcome: Any) -> None:
+            scored = self._score(request, outcome)
+            loop.call_soon_threadsafe(lambda: None if answer.done() else answer.set_result(scored))
+
+        spec = self._plan.spec
+        ticket = self._engine.advance(
+            request.trajectory, request.values, spec.seed, range(spec.examples), request.to, done
+        )
+        self._tickets[request.trial] = (request.trajectory, ticket)
+        try:
+            return await answer
+        finally:
+            self._tickets.pop(request.trial, None)
+
+    async def release(self, trial: int) -> None:
+        """Nobody waits for this trial any more: rows that only it wanted leave before the next step."""
+        trajectory, ticket = self._tickets.pop(trial, (None, None))
+        if ticket is not None:
+            self._engine.cancel(trajectory, ticket)
+
+    async def status(self) -> dict[str, float]:
+        """Row-steps made so far and the share of slots that were filled."""
+        if self._engine is None:
+            return {"row_steps": 0, "occupancy": 0.0}
+        return {"row_steps": self._engine.counters.row_steps, "occupancy": self._engine.counters.occupancy}
+
+    async def _load(self) -> None:
+        async with self._loading:
+            if self._engine is None:
+                await asyncio.get_running_loop().run_in_executor(None, self._load_now)
+
+    def _load_now(self) -> None:
+        import torch
+
+        from raysweep.engine.engine import Engine
+        from raysweep.engine.scoring import Scorer
+        from raysweep.engine.workload import Workload
+
+        plan = self._plan
+        if plan.device == "cpu":
+            torch.set_num_threads(1)  # a lane is a thread; torch's own threads would fight over its core
+        device = torch.device(plan.device)
+        workload = Workload(plan.spec)
+        methods = workload.methods(plan.lanes, device)
+        self._scorer = Scorer(workload, workload.methods(1, device)[0], plan.slots, device, Path(plan.folder))
+        engine = Engine(methods, plan.slots, device)
+        for lane in range(plan.lanes):
+            threading.Thread(target=engine.work, args=(lane,), daemon=True, name=f"lane-{lane}").start()
+        self._engine = engine
+
+    def _score(self, request: Advance, outcome: Any) -> dict[str, Any]:
+        """Score a state (in the lane's thread), write the tensors, and answer in plain data."""
+        from raysweep.record.explanations import write_explanations
+
+        if isinstance(outcome, Exception):
+            return {"failed": str(outcome)}
+        try:
+            scored = self._scorer.score(outcome, request.values)
+            name = f"explanations/{request.key}-{request.to:06d}.safetensors"
+            write_explanations(Path(self._plan.folder) / name, scored.tensors)
+        except Exception as error:
+            return {"failed": str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"}
+        objectives = {n: [float(s.value), float(s.low), float(s.high)] for n, s in scored.objectives.items()}
+        return {"objectives": objectives, "metrics": scored.metrics, "explanations": name}

@@ -1,0 +1,102 @@
+"""The hosts of a sweep: started once, found by name, put in order of preference for each trajectory."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from raysweep.cluster.host import Advance, Host, HostPlan
+from raysweep.errors import HostLost
+
+NAMESPACE = "raysweep"
+START_DEADLINE = 300.0
+CALL_DEADLINE = 300.0
+PAUSE = 0.5
+
+
+class HostPool:
+    """The host actors of one sweep.
+
+    Args:
+        sweep: name of the sweep; hosts are called `SWEEP/host-0`, ….
+        plan: what each host is started with.
+        count: how many.
+        cpus, gpus: what Ray reserves for each.
+
+    Raises:
+        InputError: a host could not load what the sweep file names.
+        HostLost: a host did not start in time.
+    """
+
+    def __init__(self, sweep: str, plan: HostPlan, count: int, cpus: int, gpus: int) -> None:
+        self.names = [f"{sweep}/host-{index}" for index in range(count)]
+        self._placed: dict[str, int] = {}
+        actor: Any = ray.remote(Host)
+        self.handles = [
+            actor.options(
+                name=name,
+                namespace=NAMESPACE,
+                num_cpus=cpus,
+                num_gpus=gpus,
+                max_restarts=-1,
+                max_task_retries=0,
+                max_concurrency=1000,
+                scheduling_strategy="SPREAD",
+                runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}} if plan.device == "cpu" else {},
+            ).remote(plan)
+            for name in self.names
+        ]
+        try:
+            self.about = ray.get([handle.ready.remote() for handle in self.handles], timeout=START_DEADLINE)
+        except ray.exceptions.GetTimeoutError:
+            wanted = f"{count} × ({cpus} CPUs, {gpus} GPUs)"
+            raise HostLost(f"no host started within {START_DEADLINE:g} s; the cluster must offer {wanted}") from None
+        for answer in self.about:
+            if "error" in answer:
+                raise answer["error"]
+
+    def preference(self, trajectory: str) -> list[str]:
+        """Host names for a trajectory, its own first: the same for all its trials, evenly spread over trajectories."""
+        index = self._placed.setdefault(trajectory, len(self._placed) % len(self.names))
+        return self.names[index:] + self.names[:index]
+
+    def status(self) -> dict[str, float]:
+        """Row-steps of all hosts together and their mean occupancy; hosts that do not answer now are left out."""
+        answers = []
+        for handle in self.handles:
+            try:
+                answers.append(ray.get(handle.status.remote(), timeout=2))
+            except (RayActorError, ray.exceptions.GetTimeoutError):
+                continue
+        steps = sum(answer["row_steps"] for answer in answers)
+        occupancy = sum(answer["occupancy"] for answer in answers) / len(answers) if answers else 0.0
+        return {"row_steps": steps, "occupancy": occupancy}
+
+    def close(self) -> None:
+        """End the hosts."""
+        for handle in self.handles:
+            ray.kill(handle)
+
+
+def advance_somewhere(hosts: list[str], request: Advance, deadline: float = CALL_DEADLINE) -> tuple[str, dict[str, Any]]:
+    """Ask the preferred host to advance a trial, and the others when it is gone; (host name, its answer).
+
+    Raises:
+        HostLost: no host answered before the deadline.
+    """
+    lost_since: float | None = None
+    reason = ""
+    while True:
+        for name in hosts:
+            try:
+                handle = ray.get_actor(name, namespace=NAMESPACE)
+                return name, ray.get(handle.advance.remote(request))
+            except (RayActorError, ValueError) as error:
+                lost_since = lost_since or time.monotonic()
+                reason = (str(error).splitlines() or [""])[0]
+        if lost_since is not None and time.monotonic() - lost_since > deadline:
+            raise HostLost(f"no host answered for {deadline:g} s ({reason})")
+        time.sleep(PAUSE)

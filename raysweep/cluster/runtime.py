@@ -1,0 +1,49 @@
+"""Ray itself: joined where a job runs inside a cluster, else started here for the length of a sweep, quietly."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+LOCAL_SETTINGS = {
+    # A lost process is noticed within seconds instead of the default's quarter of a minute.
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_failure_threshold": "5",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+OBJECT_STORE_BYTES = 200 * 2**20
+
+
+@contextmanager
+def ray_runtime(cpus: int) -> Iterator[None]:
+    """A Ray to run on: the cluster of the job we are in (`RAY_ADDRESS`), one already joined, or a local one.
+
+    Args:
+        cpus: what a local Ray offers.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        for name, value in LOCAL_SETTINGS.items():
+            os.environ.setdefault(name, value)
+        ray.init(
+            address="local",
+            num_cpus=cpus + 1,  # hosts take `cpus`; trial actors share the one more
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,50 @@
+"""Tune's trial: a light actor without torch that waits for its host and reports one milestone a step."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ray import tune
+
+from raysweep.cluster.host import Advance
+from raysweep.cluster.pool import advance_somewhere
+from raysweep.errors import HostLost
+
+
+class TrialActor(tune.Trainable):
+    """One trial at a time, reused for the next.
+
+    Its config: `number`, `key`, `trajectory`, `values`, `milestones` still to be reached, `hosts` in order of preference.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start at the first milestone."""
+        self._plan = config
+        self._next = 0
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take on another trial."""
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Reach the next milestone; what the host says of it comes back as `answer`, in JSON (Tune flattens mappings)."""
+        plan = self._plan
+        milestone = plan["milestones"][self._next]
+        request = Advance(plan["number"], plan["key"], plan["trajectory"], plan["values"], milestone)
+        try:
+            host, answer = advance_somewhere(plan["hosts"], request)
+        except HostLost as error:
+            host, answer = plan["hosts"][0], {"failed": str(error)}
+        self._next += 1
+        last = self._next >= len(plan["milestones"]) or "failed" in answer
+        return {"step": milestone, "host": host, "answer": json.dumps(answer), "done": last}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Which milestone is next; the rows themselves stay with the host."""
+        return {"next": self._next}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Go on after the milestones already reported."""
+        self._next = (checkpoint or {}).get("next", 0)

@@ -1,0 +1,149 @@
+"""A trial's milestone as numbers: its objectives with intervals, what the judge says, and the means of what was seen.
+
+The real data's side (the reference) is computed once per sweep and kept in the sweep's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raysweep.engine.trajectory import State, kept
+from raysweep.engine.workload import Workload
+from raysweep.errors import TrialFailed
+from raysweep.methods import RowMethod
+from raysweep.objectives.bootstrap import resamples
+from raysweep.objectives.frechet import Reference, score_frechet
+from raysweep.objectives.kid import KernelReference, score_kid
+from raysweep.objectives.recognition import score_recognition
+from raysweep.objectives.response import reference_responses, score_response
+from raysweep.objectives.score import Score
+
+KID_REFERENCE = 2000
+"""Real examples that KID compares with, at most: its cost is their square."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a milestone is worth, and the tensors that show it."""
+
+    objectives: dict[str, Score]
+    metrics: dict[str, float]
+    tensors: dict[str, np.ndarray]
+
+
+class Scorer:
+    """Scores milestones of one workload. Safe to call from several threads; one works at a time."""
+
+    def __init__(self, workload: Workload, method: RowMethod, slots: int, device: torch.device, folder: Path) -> None:
+        self.workload, self.method, self.slots, self.device = workload, method, slots, device
+        self._lock = threading.Lock()
+        self._indices = resamples(workload.spec.seed, workload.spec.examples)
+        self._judge = workload.judge.module.to(device) if workload.judge and workload.judged_unit is not None else None
+        self._features = {
+            one.name: workload.features(one.name).to(device)
+            for one in workload.spec.objectives
+            if one.name != "response_fd"
+        }
+        self._reference = self._load_reference(folder / "reference.npz")
+
+    def score(self, state: State, weights: dict[str, float]) -> Scored:
+        """Score one trial's rows where they stand.
+
+        Raises:
+            TrialFailed: an explanation or a score is not finite.
+        """
+        with self._lock:
+            seen = kept(state)
+            explanation = self._batched(self.method.explain, seen)
+            if not np.isfinite(explanation).all():
+                raise TrialFailed("the explanations are not finite")
+            responses = seen["response"].double().numpy()
+            objectives = {one.name: self._objective(one.name, responses, explanation) for one in self._specs}
+            for name, score in objectives.items():
+                if not np.isfinite(score.value):
+                    raise TrialFailed(f"{name} is {score.value}")
+            metrics = {
+                "response": float(responses.mean()),
+                "prior_term": -float(seen["prior"].double().mean()) * weights["prior_weight"],
+                **self._recognition(explanation),
+            }
+        tensors = {"explanation": explanation.astype(np.float32), "response": responses}
+        tensors["latent"] = seen["latent"].float().numpy()
+        tensors |= {f"replicates.{name}": score.replicates for name, score in objectives.items()}
+        return Scored(objectives, metrics, tensors)
+
+    @property
+    def _specs(self) -> Iterable[Any]:
+        return self.workload.spec.objectives
+
+    def _objective(self, name: str, responses: np.ndarray, explanation: np.ndarray) -> Score:
+        if name == "response_fd":
+            return score_response(responses, Reference.from_arrays(self._part(name)), self._indices)
+        features = self._batched(self._features[name], torch.from_numpy(explanation))
+        if name == "kid":
+            return score_kid(features, KernelReference(**self._part(name)), self._indices)
+        return score_frechet(features, Reference.from_arrays(self._part(name)), self._indices)
+
+    def _recognition(self, explanation: np.ndarray) -> dict[str, float]:
+        if self._judge is None or self.workload.judged_unit is None:
+            return {}
+        logits = self._batched(self._judge, torch.from_numpy(explanation))
+        direction: Any = self.workload.spec.direction
+        score = score_recognition(logits, self.workload.judged_unit, self._indices, direction)
+        return {"recognition": score.value, "recognition.low": score.low, "recognition.high": score.high}
+
+    def _load_reference(self, path: Path) -> dict[str, np.ndarray]:
+        """The reference of every objective, from the sweep's folder or, the first time, from the data."""
+        if not path.exists():
+            arrays = {f"{one.name}/{k}": v for one in self._specs for k, v in self._fit(one.name).items()}
+            partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+            with partial.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+            os.replace(partial, path)
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+
+    def _fit(self, name: str) -> dict[str, np.ndarray]:
+        spec, data = self.workload.spec, torch.from_numpy(self.workload.data.x)
+        if name == "response_fd":
+            response = self.workload.readout(self.workload.classifier.module).to(self.device)
+            extreme = reference_responses(self._batched(response, data), spec.examples, spec.direction)  # type: ignore[arg-type]
+            return Reference.fit(extreme).to_arrays()
+        if name == "kid":
+            pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]
+            return asdict(KernelReference.fit(self._batched(self._features[name], data[np.sort(pick)])))
+        return Reference.fit(self._batched(self._features[name], data)).to_arrays()
+
+    def _part(self, name: str) -> dict[str, np.ndarray]:
+        return {key.removeprefix(f"{name}/"): v for key, v in self._reference.items() if key.startswith(f"{name}/")}
+
+    def _batched(self, function: nn.Module | Callable[[Any], Tensor], inputs: Any) -> np.ndarray:
+        """`function` over all rows in batches of one fixed shape, padded, so that a row's numbers are its own."""
+        rows = inputs if isinstance(inputs, dict) else {"": inputs}
+        count = len(next(iter(rows.values())))
+        found = []
+        with torch.no_grad():
+            for start in range(0, count, self.slots):
+                batch = {name: _padded(value[start : start + self.slots], self.slots) for name, value in rows.items()}
+                batch = {name: self._placed(value, function) for name, value in batch.items()}
+                out = function(batch if isinstance(inputs, dict) else batch[""])
+                found.append(out[: min(self.slots, count - start)].double().cpu())
+        return torch.cat(found).numpy()
+
+    def _placed(self, value: Tensor, function: Any) -> Tensor:
+        weight = next(function.parameters(), value) if isinstance(function, nn.Module) else value
+        return value.to(self.device, weight.dtype if weight.is_floating_point() else value.dtype)
+
+
+def _padded(rows: Tensor, size: int) -> Tensor:
+    missing = size - len(rows)
+    return rows if missing == 0 else torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])

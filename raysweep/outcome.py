@@ -1,0 +1,130 @@
+"""A sweep's results: the trials, the best of them and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raysweep.errors import InputError, did_you_mean
+from raysweep.objectives.ranking import margin, probability_best, rank
+from raysweep.record.explanations import read_explanations
+from raysweep.record.journal import read_events
+from raysweep.record.ledger import Ledger
+from raysweep.record.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep has found so far.
+
+    Args:
+        name: of the sweep.
+        folder: where its journal and explanations lie.
+        ledger: its state.
+    """
+
+    name: str
+    folder: Path
+    ledger: Ledger
+
+    @classmethod
+    def load(cls, name: str, storage: Path) -> SweepResult:
+        """Read a sweep's journal.
+
+        Raises:
+            InputError: there is none of that name; the nearest one is suggested.
+        """
+        folder = storage / name
+        if not (folder / "journal.jsonl").is_file():
+            known = [path.parent.name for path in storage.glob("*/journal.jsonl")] if storage.is_dir() else []
+            hint = did_you_mean(name, known) if known else "Run one first: raysweep run SWEEP_FILE"
+            raise InputError(f"no sweep of this name in {storage}", value=name, suggestion=hint)
+        ledger = Ledger()
+        for event in read_events(folder / "journal.jsonl"):
+            ledger.apply(event)
+        return cls(name, folder, ledger)
+
+    @property
+    def finished(self) -> list[Trial]:
+        """Trials that ran to their end, best first."""
+        values = {t.number: t.objective.value for t in self.ledger.trials.values() if t.state == "done" and t.objective}
+        return [self.ledger.trials[number] for number in rank(values)]
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the lowest first objective, or None before one is done."""
+        finished = self.finished
+        return finished[0] if finished else None
+
+    @property
+    def margin(self) -> float | None:
+        """How far the second best lies behind."""
+        return margin({trial.number: trial.objective.value for trial in self.finished if trial.objective})
+
+    @cached_property
+    def probability(self) -> dict[int, float]:
+        """How probably each finished trial is the best, over paired resamples of the examples."""
+        replicates = {}
+        for trial in self.finished:
+            found = self.tensors(trial)
+            name = f"replicates.{self.objective_names[0]}"
+            if name in found:
+                replicates[trial.number] = np.asarray(found[name])
+        return probability_best(replicates) if replicates else {}
+
+    @property
+    def objective_names(self) -> list[str]:
+        """In the sweep file's order."""
+        return [one["name"] for one in (self.ledger.sweep or {}).get("objective", [])]
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: number, state, the configuration, objectives with intervals, metrics."""
+        import pandas as pd
+
+        return pd.DataFrame([_flat(trial) for trial in self.ledger.trials.values()])
+
+    def tensors(self, trial: Trial) -> dict[str, np.ndarray]:
+        """What the trial left at its last milestone: explanation, latent, response, replicates."""
+        result = trial.result
+        if result is None or result.explanations is None or not (self.folder / result.explanations).exists():
+            return {}
+        return read_explanations(self.folder / result.explanations)
+
+    def best_json(self) -> dict[str, Any] | None:
+        """What `raysweep best --json` prints."""
+        best = self.best
+        if best is None:
+            return None
+        return {**best.to_json(), "margin": self.margin, "probability_best": self.probability.get(best.number)}
+
+    def summary(self) -> dict[str, float]:
+        """The parent run's metrics."""
+        states = [trial.state for trial in self.ledger.trials.values()]
+        counts = {f"trials.{state}": float(states.count(state)) for state in ("done", "pruned", "failed")}
+        best = self.best
+        if best is None or best.objective is None:
+            return counts
+        found = {"best.objective": best.objective.value, "best.probability": self.probability.get(best.number, 0.0)}
+        return {**counts, **found}
+
+    def tags(self) -> dict[str, str]:
+        """The parent run's tags."""
+        best = self.best
+        return {"raysweep.best_trial": str(best.number)} if best else {}
+
+
+def _flat(trial: Trial) -> dict[str, Any]:
+    row: dict[str, Any] = {"number": trial.number, "state": trial.state, **trial.config}
+    if trial.result is not None:
+        for name, measured in trial.result.objectives.items():
+            row |= {name: measured.value, f"{name}.low": measured.low, f"{name}.high": measured.high}
+        row |= trial.result.metrics
+    return {**row, "reason": trial.reason, "key": trial.key}

@@ -1,0 +1,218 @@
+"""The conductor: which trial starts next and what becomes of one that reports. Pure but for the journal it writes.
+
+It is the one place where decisions are made; Tune's searcher and scheduler only carry them out. Each decision rests on
+what the ledger holds and is journaled before it is acted on, so a restarted driver goes on as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from raysweep.errors import StorageError
+from raysweep.record.ledger import Ledger
+from raysweep.record.trial import ENDED, Trial
+from raysweep.search.budget import Budget, Used
+from raysweep.search.outcomes import Outcome
+from raysweep.search.policies import Decision, Policy, TrialView
+from raysweep.search.space import Config, Space
+from raysweep.search.suggest import Finished, Suggestions, Waiting
+
+Next = Trial | Literal["wait", "finished"]
+
+
+class Conductor:
+    """Runs one sweep's search over a ledger.
+
+    Args:
+        ledger: what is known; changed only through `append`.
+        append: writes one event to the journal (which applies it to the ledger).
+        space, suggestions, policy, budget: the search.
+        concurrency: trials in flight.
+        examples: rows of a trial, for the budget of row-steps.
+        key_of: a configuration's result key.
+
+    Raises:
+        StorageError: the journal's configurations are not those that the search suggests.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        append: Callable[..., Any],
+        space: Space,
+        suggestions: Suggestions,
+        policy: Policy,
+        budget: Budget,
+        concurrency: int,
+        examples: int,
+        key_of: Callable[[Config], str],
+    ) -> None:
+        self.ledger, self._append = ledger, append
+        self.space, self.suggestions, self.policy, self.budget = space, suggestions, policy, budget
+        self.concurrency, self.examples, self._key_of = concurrency, examples, key_of
+        self._began = time.monotonic()
+        self._exhausted = False
+        self._replay()
+        self._resumed = [trial.number for trial in ledger.running]
+        self._waiting: dict[int, int] = {}
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any trial is to be run; answers from the journal alone do not count."""
+        if not self._resumed:
+            following = self.next_trial()
+            if isinstance(following, Trial):
+                self._resumed.append(following.number)
+        return bool(self._resumed)
+
+    def next_trial(self) -> Next:
+        """The trial to start now; "wait" until a result is in; or "finished" when no further one will start."""
+        if self._resumed:
+            return self.ledger.trials[self._resumed.pop(0)]
+        while True:
+            if self._exhausted or self.budget.exhausted(self.used):
+                self._exhausted = True
+                return "finished"
+            if len(self.ledger.running) >= self.concurrency:
+                return "wait"
+            suggestion = self.suggestions.next(self.outcomes())
+            if isinstance(suggestion, Finished):
+                self._exhausted = True
+                return "finished"
+            if isinstance(suggestion, Waiting):
+                return "wait"
+            trial = self._plan(suggestion)
+            if trial.state not in ENDED:
+                return trial
+
+    def milestones(self, trial: Trial) -> tuple[int, ...]:
+        """The step counts at which a trial is still to be scored."""
+        reached = {milestone.step for milestone in trial.milestones}
+        return tuple(step for step in self.policy.milestones(self.ledger.targets[trial.number]) if step not in reached)
+
+    def leased(self, number: int, host: str, tune_trial: str) -> None:
+        """A host works on the trial."""
+        trial = self.ledger.trials[number]
+        if trial.state not in ENDED and (trial.host, trial.tune_trial) != (host, tune_trial):
+            self._append("leased", number=number, host=host, tune_trial=tune_trial)
+
+    def scored(
+        self,
+        number: int,
+        step: int,
+        objectives: Mapping[str, Sequence[float]],
+        metrics: Mapping[str, float],
+        explanations: str | None,
+    ) -> Decision:
+        """Take a milestone into account and say whether the trial goes on. A second report of it changes nothing."""
+        trial = self.ledger.trials[number]
+        if trial.state in ENDED:
+            return "stop"
+        if all(milestone.step != step for milestone in trial.milestones):
+            self._append(
+                "milestone",
+                number=number,
+                step=step,
+                objectives={name: list(measured) for name, measured in objectives.items()},
+                metrics=dict(metrics),
+                explanations=explanations,
+            )
+        if step >= self.ledger.targets[number]:
+            self._append("ended", number=number, state="done", reason=None)
+            return "stop"
+        self._waiting[number] = step
+        return self._decide(number)
+
+    def failed(self, number: int, reason: str) -> None:
+        """The trial cannot give a result; the sweep goes on without it."""
+        if self.ledger.trials[number].state not in ENDED:
+            self._waiting.pop(number, None)
+            self._append("ended", number=number, state="failed", reason=reason)
+
+    def resolved(self) -> dict[int, Decision]:
+        """Trials that waited for others and need wait no longer, each with its decision."""
+        decisions = {number: self._decide(number) for number in list(self._waiting)}
+        return {number: decision for number, decision in decisions.items() if decision != "wait"}
+
+    @property
+    def used(self) -> Used:
+        """What the sweep has spent, over all its sessions."""
+        trials = self.ledger.trials.values()
+        furthest: dict[str, int] = {}
+        for trial in trials:
+            key = self.space.config_key(trial.config, without=("steps",))
+            step = trial.result.step if trial.result else 0
+            furthest[key] = max(furthest.get(key, 0), step)
+        return Used(
+            trials=len(self.ledger.trials),
+            seconds=time.monotonic() - self._began,
+            row_steps=sum(furthest.values()) * self.examples,
+        )
+
+    def outcomes(self) -> dict[int, Outcome]:
+        """How each ended trial ended, as the sampler is told."""
+        return {trial.number: outcome(trial) for trial in self.ledger.trials.values() if trial.state in ENDED}
+
+    def _decide(self, number: int) -> Decision:
+        step = self._waiting[number]
+        trial = self.ledger.trials[number]
+        known = self.ledger.decisions.get((number, step))
+        decision: Any = known or self.policy.decide(number, step, self._table(), self._exhausted)
+        if decision == "wait":
+            return "wait"
+        del self._waiting[number]
+        if known is None:
+            self._append("decision", number=number, step=step, decision=decision)
+        if decision == "stop" and trial.state not in ENDED:
+            self._append("ended", number=number, state="pruned", reason=f"stopped at step {step}")
+        return "stop" if decision == "stop" else "continue"
+
+    def _plan(self, config: Config) -> Trial:
+        number, key = len(self.ledger.trials), self._key_of(config)
+        twin = self.ledger.twin(key)
+        self._append("planned", number=number, key=key, config=config, target=int(config["steps"]))
+        if twin is not None:
+            for milestone in twin.milestones:
+                self._append(
+                    "milestone",
+                    number=number,
+                    step=milestone.step,
+                    objectives={name: [m.value, m.low, m.high] for name, m in milestone.objectives.items()},
+                    metrics=milestone.metrics,
+                    explanations=milestone.explanations,
+                )
+            self._append("ended", number=number, state="done", reason=f"the same configuration as trial {twin.number}")
+        return self.ledger.trials[number]
+
+    def _replay(self) -> None:
+        """Ask for the journaled suggestions again, so that the next one is what it would have been."""
+        outcomes = self.outcomes()
+        while self.suggestions.number < len(self.ledger.trials):
+            trial = self.ledger.trials[self.suggestions.number]
+            found = self.suggestions.next(outcomes)
+            if found != trial.config:
+                raise StorageError(
+                    f"trial {trial.number} was journaled as {trial.config}, but the search now suggests {found}: "
+                    "the journal was made with another version of raysweep or Optuna"
+                )
+
+    def _table(self) -> dict[int, TrialView]:
+        return {
+            trial.number: TrialView(
+                number=trial.number,
+                target=self.ledger.targets[trial.number],
+                milestones={m.step: next(iter(m.objectives.values())).value for m in trial.milestones},
+                ended=trial.state in ENDED,
+            )
+            for trial in self.ledger.trials.values()
+        }
+
+
+def outcome(trial: Trial) -> Outcome:
+    """An ended trial as the sampler is told."""
+    if trial.state == "failed" or trial.result is None:
+        return Outcome(None)
+    values = tuple(measured.value for measured in trial.result.objectives.values())
+    return Outcome(values, pruned_at=trial.result.step if trial.state == "pruned" else None)

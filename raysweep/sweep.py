@@ -1,0 +1,389 @@
+"""One sweep, end to end.
+
+Sweep file → Sweep → search suggests a trial → Tune places it → a host advances its rows to the next milestone → the
+objective scores them → journal → MLflow → the best configuration.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from raysweep.errors import InputError, SweepConflict
+from raysweep.outcome import SweepResult
+from raysweep.record.journal import FORMAT, Event, Journal
+from raysweep.record.ledger import SWEEP, Ledger
+from raysweep.record.recorder import Recorder
+from raysweep.record.trial import ENDED, Trial
+from raysweep.search.budget import Budget
+from raysweep.search.conductor import Conductor, outcome
+from raysweep.search.outcomes import Outcome
+from raysweep.search.policies import make_policy
+from raysweep.search.space import Space, parse_space
+from raysweep.search.suggest import Suggestions
+from raysweep.sweepfile import Sweep, SweepFile, load_sweep
+
+if TYPE_CHECKING:
+    from raysweep.engine.workload import Workload
+
+STORAGE = "raysweep-runs"
+SLOTS = {"cpu": 16, "cuda": 512}
+MLFLOW_PATIENCE = 120.0
+"""Seconds that a finished sweep waits for MLflow to take the rest."""
+
+Progress = Callable[[Event, Ledger], None]
+
+
+def run(
+    path: str | Path,
+    *,
+    storage: str | Path = STORAGE,
+    mlflow: str | None = None,
+    overrides: Sequence[str] = (),
+    on_event: Progress | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> SweepResult:
+    """Run a sweep file, or continue it where it stopped.
+
+    Args:
+        path: the sweep file.
+        storage: folder of all sweeps; this one's journal and explanations lie in `storage/NAME`.
+        mlflow: MLflow's tracking URI; default: the sweep file's, else a SQLite store in `storage`.
+        overrides: `key=value`, dotted keys, YAML values.
+        on_event: called with each journaled event and the ledger after it.
+        notify: called with lines that a person should read.
+
+    Raises:
+        InputError: something in the sweep file does not hold; nothing was started.
+        StorageError: the storage cannot be written, or another driver runs this sweep.
+    """
+    from raysweep.cluster.pool import HostPool
+    from raysweep.cluster.runtime import ray_runtime
+    from raysweep.cluster.tuning import run_trials
+
+    say = notify or (lambda line: None)
+    file = load_sweep(path, overrides)
+    with located(file):
+        workload = check_workload(file)
+    sweep, folder = file.sweep, Path(storage) / file.sweep.name
+    for line in describe_objectives(workload):
+        say(line)
+    ledger = Ledger()
+    recorders: list[Recorder] = []
+
+    def apply(event: Event) -> None:
+        ledger.apply(event)
+        if recorders and event["event"] in ("planned", "leased", "milestone", "ended"):
+            recorders[0].submit(copy.deepcopy(ledger.trials[event["number"]]))
+        if on_event is not None:
+            on_event(event, ledger)
+
+    with Journal(folder, apply) as journal:
+        numerics = open_chapter(journal, ledger, file, workload, Path(storage))
+        (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep.plain(), sort_keys=False), encoding="utf-8")
+        conductor = conduct(journal, ledger, sweep, numerics)
+        unsynced = [copy.deepcopy(trial) for trial in ledger.unsynced]
+        with recording(sweep, folder, mlflow, ledger, journal, workload.media, say) as recorder:
+            recorders.append(recorder)
+            for trial in unsynced:
+                recorder.submit(trial)
+            if conductor.has_work:
+                plan, cpus = host_plan(sweep, workload, folder, numerics)
+                with ray_runtime(cpus * sweep.hosts.count):
+                    pool = HostPool(sweep.name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus)
+                    run_trials(conductor, lambda number: trial_plan(conductor, pool.preference, number), folder)
+                    pool.close()
+            result = SweepResult(sweep.name, folder, ledger)
+            late = recorder.close(MLFLOW_PATIENCE, summary=result.summary(), tags=result.tags())
+        if late:
+            say(f"{len(late)} trials are not in MLflow yet; run the sweep again to send them")
+    return result
+
+
+def check_workload(file: SweepFile) -> Workload:
+    """Load and try everything that a sweep names, before anything is started."""
+    from raysweep.engine.workload import Workload
+
+    check_space(file.sweep)
+    workload = Workload(workload_spec(file))
+    workload.check()
+    return workload
+
+
+def check_space(sweep: Sweep) -> None:
+    """Every hyper-parameter of the method, and no other, with values that it can take."""
+    from raysweep.methods.am import ActivationMaximisation
+    from raysweep.methods.row_method import Bound
+
+    bounds = {**ActivationMaximisation.hyperparameters, "steps": Bound(1)}
+    space = sweep.parsed_space
+    for parameter in space.parameters:
+        key = f"space.{parameter.name}"
+        if parameter.name not in bounds:
+            from raysweep.errors import did_you_mean
+
+            hint = did_you_mean(parameter.name, bounds)
+            raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)
+        domain: Any = parameter.domain
+        for value in getattr(domain, "values", None) or (domain.low, domain.high):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise InputError("must be a number", key=key, value=value)
+            if not bounds[parameter.name].holds(value):
+                raise InputError(str(bounds[parameter.name]), key=key, value=value)
+            if parameter.name == "steps" and not float(value).is_integer():
+                raise InputError("must be whole numbers", key=key, value=value)
+    for name in bounds:
+        if name not in space:
+            raise InputError(f"must be given: {sweep.method.name} needs it", key=f"space.{name}")
+
+
+def workload_spec(file: SweepFile) -> Any:
+    """The sweep without its search, as hosts get it."""
+    from raysweep.engine.workload import ObjectiveSpec, WorkloadSpec
+    from raysweep.models.model import ModelSource
+
+    sweep = file.sweep
+
+    def source(keys: Any) -> ModelSource | None:
+        return ModelSource(**keys.model_dump()) if keys is not None else None
+
+    return WorkloadSpec(
+        method=sweep.method.name,
+        options=sweep.method.model_dump(exclude={"name"}),
+        generator=source(sweep.models.generator),  # type: ignore[arg-type]
+        classifier=source(sweep.models.classifier),  # type: ignore[arg-type]
+        judge=source(sweep.models.judge),
+        data=sweep.data.source,
+        media=sweep.data.media,
+        target=sweep.target.class_,
+        layer=sweep.target.layer,
+        unit=sweep.target.unit,
+        direction=sweep.direction,
+        examples=sweep.examples,
+        objectives=tuple(ObjectiveSpec(one.name, source(one.model), one.layer) for one in sweep.objective),
+        seed=sweep.seed,
+        precision=sweep.precision,
+        folder=str(file.folder),
+    )
+
+
+def describe_objectives(workload: Workload) -> Iterator[str]:
+    """Which features each distance compares, in one line each."""
+    spec = workload.spec
+    for one in spec.objectives:
+        if one.name == "response_fd":
+            what = f"responses of {workload.readout(workload.classifier.module).reads} of {spec.classifier.source}"
+            extreme = "highest" if spec.direction == "maximise" else "lowest"
+            yield f"response_fd: Fréchet distance in 1-D, {what}, to the {spec.examples} {extreme} of {spec.data}"
+        else:
+            model = (one.model or spec.classifier).source
+            layer = getattr(workload.features(one.name), "reads", "Inception 2015-12-05 features")
+            yield f"{one.name}: features are {layer} of {model}, compared with {spec.data}"
+
+
+def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
+    """What must not change under one name: everything that a result depends on beside the configuration."""
+    plain = sweep.plain()
+    kept = ("method", "target", "direction", "examples", "objective", "seed", "precision", "stop")
+    return {**{key: plain[key] for key in kept}, **workload.identity}
+
+
+def open_chapter(
+    journal: Journal, ledger: Ledger, file: SweepFile, workload: Workload, storage: Path
+) -> dict[str, Any]:
+    """Journal the sweep, its numerics and, when the search changed since last time, the start of a new study.
+
+    Raises:
+        SweepConflict: a sweep of this name explains something else.
+    """
+    sweep, identity = file.sweep, identity_of(file.sweep, workload)
+    for key in sorted({*ledger.identity, *identity} if ledger.sweep else ()):
+        if ledger.identity.get(key) != identity.get(key):
+            raise SweepConflict(
+                f"differs from what the sweep '{sweep.name}' was started with ({ledger.identity.get(key)})",
+                key=key,
+                value=identity.get(key),
+                file=str(file.path),
+                suggestion="Give the sweep another name",
+            )
+    plain = sweep.plain()
+    search = {key: plain[key] for key in ("space", "search", "concurrency")}
+    if ledger.sweep is None or ledger.chapter["search"] != search or ledger.sweep != plain:
+        chapter = ledger.chapter
+        if ledger.sweep is None or chapter["search"] != search:
+            warm = [[trial.config, *_told(trial)] for trial in ledger.trials.values() if trial.state in ENDED]
+            warm += imported(sweep, storage) if ledger.sweep is None else ledger.chapter["imported"]
+            kept = imported(sweep, storage) if ledger.sweep is None else ledger.chapter["imported"]
+            chapter = {"first": len(ledger.trials), "warm": warm, "imported": kept, "search": search}
+        journal.append(
+            "sweep",
+            format=FORMAT,
+            id=ledger.sweep_id or uuid.uuid4().hex,
+            sweep=plain,
+            identity=identity,
+            versions=versions(),
+            chapter=chapter,
+        )
+    if not ledger.numerics:
+        device = "cuda" if sweep.hosts.gpus else "cpu"
+        numerics = {"precision": sweep.precision, "slots": SLOTS[device], "device": device, "threads": 1}
+        journal.append("numerics", numerics=numerics)
+    return ledger.numerics
+
+
+def imported(sweep: Sweep, storage: Path) -> list[Any]:
+    """What the sweep that `search.from` names has found: [config, values, pruned_at] each."""
+    if sweep.search.from_ is None:
+        return []
+    result = load_result(sweep.search.from_, storage)
+    ended = [trial for trial in result.ledger.trials.values() if trial.state in ENDED]
+    return [[trial.config, *_told(trial)] for trial in ended]
+
+
+def conduct(journal: Journal, ledger: Ledger, sweep: Sweep, numerics: dict[str, Any]) -> Conductor:
+    """The search of a sweep, brought to where the journal stands."""
+    space, chapter = sweep.parsed_space, ledger.chapter
+    ended = [(config, Outcome(tuple(values) if values else None, pruned)) for config, values, pruned in chapter["warm"]]
+    first = [trial for trial in ledger.trials.values() if trial.number < chapter["first"]]
+    suggestions = Suggestions(
+        space,
+        sweep.search.sampler,
+        sweep.seed,
+        sweep.concurrency,
+        ("minimise",) * len(sweep.objective),
+        trials=sweep.budget.trials,
+        first=chapter["first"],
+        startup=sweep.search.startup,
+        warm=ended,
+        known={space.config_key(trial.config) for trial in first if space.contains(trial.config)},
+    )
+    stop = sweep.stop
+    policy = make_policy(
+        stop.scheduler,
+        space["steps"].domain,
+        sweep.concurrency,
+        min_steps=stop.min_steps,
+        eta=stop.eta,
+        every=stop.every,
+        grace=stop.grace,
+    )
+    budget = Budget(sweep.budget.trials, sweep.budget.seconds, sweep.budget.row_steps)
+
+    def key_of(config: dict[str, Any]) -> str:
+        return _hash([space.config_key(config), ledger.identity, numerics])
+
+    return Conductor(
+        ledger, journal.append, space, suggestions, policy, budget, sweep.concurrency, sweep.examples, key_of
+    )
+
+
+def host_plan(sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str, Any]) -> tuple[Any, int]:
+    """What each host is started with, and how many CPUs it takes."""
+    from raysweep.cluster.host import HostPlan
+
+    cpus = sweep.hosts.cpus or max(1, len(os.sched_getaffinity(0)) // sweep.hosts.count)
+    lanes = cpus if numerics["device"] == "cpu" else 1
+    return HostPlan(workload.spec, str(folder.resolve()), numerics["slots"], lanes, numerics["device"]), cpus
+
+
+def trial_plan(conductor: Conductor, preference: Callable[[str], list[str]], number: int) -> dict[str, Any]:
+    """The config of a trial's actor."""
+    trial = conductor.ledger.trials[number]
+    trajectory = conductor.space.config_key(trial.config, without=("steps",))
+    return {
+        "number": number,
+        "key": trial.key,
+        "trajectory": trajectory,
+        "values": {name: float(value) for name, value in trial.config.items() if name != "steps"},
+        "milestones": list(conductor.milestones(trial)),
+        "hosts": preference(trajectory),
+    }
+
+
+@contextmanager
+def recording(
+    sweep: Sweep,
+    folder: Path,
+    uri: str | None,
+    ledger: Ledger,
+    journal: Journal,
+    media: str,
+    say: Callable[[str], None],
+) -> Iterator[Recorder]:
+    """MLflow's one writer, for the length of a sweep."""
+    from raysweep.data.audio import MelSpec
+    from raysweep.record.mlflow_recorder import MlflowRecorder
+
+    def open_sink() -> MlflowRecorder:
+        sink = MlflowRecorder(
+            uri or sweep.mlflow,
+            sweep.name,
+            str(ledger.sweep_id),
+            None,
+            folder,
+            media=media,
+            audio=MelSpec() if media == "logmel" else None,
+        )
+        run_id = sink.open_sweep(sweep.plain(), folder / "sweep.yaml", {**ledger.versions, **ledger.identity})
+        if ledger.sweep_run != run_id:
+            journal.append("run", number=SWEEP, run=run_id)
+        return sink
+
+    def synced(trial: Trial, run_id: str) -> None:
+        if ledger.trials[trial.number].mlflow_run != run_id:
+            journal.append("run", number=trial.number, run=run_id)
+        if trial.state in ENDED:
+            journal.append("synced", number=trial.number, state=trial.state)
+
+    recorder = Recorder(open_sink, synced, say)
+    try:
+        yield recorder
+    except BaseException:
+        recorder.close(5.0, status="KILLED")
+        raise
+
+
+@contextmanager
+def located(file: SweepFile) -> Iterator[None]:
+    """Fill in file and line of errors that a lower room raises about a key."""
+    try:
+        yield
+    except InputError as error:
+        raise file.located(error) from None
+
+
+def load_result(name: str, storage: str | Path = STORAGE) -> SweepResult:
+    """A sweep's results as its journal has them, also while it runs.
+
+    Raises:
+        InputError: there is no sweep of that name in the storage.
+    """
+    return SweepResult.load(name, Path(storage))
+
+
+def versions() -> dict[str, str]:
+    """Of everything that a result may depend on."""
+    return {name: version(name) for name in ("raysweep", "torch", "numpy", "scipy", "ray", "optuna", "mlflow")}
+
+
+def _told(trial: Trial) -> list[Any]:
+    told = outcome(trial)
+    return [list(told.values) if told.values else None, told.pruned_at]
+
+
+def _hash(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+__all__ = ["STORAGE", "Space", "SweepResult", "load_result", "parse_space", "run"]
