@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from raysweep.data.audio import MelSpec
 
 _STATUS = {"planned": "SCHEDULED", "running": "RUNNING", "done": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
-_BATCH = 500  # a server takes up to 1000 metrics, 100 params and 100 tags in one request
+_METRICS, _LABELS = 500, 100  # a server takes up to 1000 entries in one request, of them 100 params and 100 tags
 _LETTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. ")
 
 
@@ -111,7 +111,7 @@ class MlflowRecorder:
             **unseen,
             **_not_finite(points),
         }
-        # Metrics go before tags: the tag says that they arrived.
+        # MLflow writes a batch's metrics before its tags: the tag says that they arrived.
         self._send(run_id, metrics=points, params={k: _text(v) for k, v in trial.config.items()}, tags=tags)
         if trial.state in ENDED:
             self._client.set_terminated(run_id, _STATUS[trial.state], end_time=_millis(trial.ended or time.time()))
@@ -198,14 +198,14 @@ class MlflowRecorder:
             for name, value, when, step in metrics
             if math.isfinite(value)
         ]
-        for start in range(0, len(points), _BATCH):
-            self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
         settings = [Param(_name(name), value[:6000]) for name, value in (params or {}).items()]
-        for start in range(0, len(settings), 100):
-            self._client.log_batch(run_id, params=settings[start : start + 100])
         labels = [RunTag(_name(name), value[:5000]) for name, value in (tags or {}).items()]
-        for start in range(0, len(labels), 100):
-            self._client.log_batch(run_id, tags=labels[start : start + 100])
+        while len(points) > _METRICS or len(settings) > _LABELS:
+            self._client.log_batch(run_id, metrics=points[:_METRICS], params=settings[:_LABELS])
+            points, settings = points[_METRICS:], settings[_LABELS:]
+        self._client.log_batch(run_id, metrics=points, params=settings, tags=labels[:_LABELS])
+        for start in range(_LABELS, len(labels), _LABELS):
+            self._client.log_batch(run_id, tags=labels[start : start + _LABELS])
 
     def _send_pictures(self, run_id: str, trial: Trial, milestone: Milestone) -> dict[str, str]:
         """Send the explanations of one milestone; a tag says so when they could not be read or drawn."""

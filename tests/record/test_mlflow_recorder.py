@@ -150,6 +150,14 @@ def test_a_reading_that_is_not_finite_is_a_tag_and_not_a_number(folder: Path) ->
     assert run.data.tags["raysweep.not_finite.response"] == "inf at step 100"
 
 
+def test_more_metrics_and_parameters_than_one_request_takes_all_arrive(folder: Path) -> None:
+    recorder = _recorder(folder, "many")
+    wide = replace(_milestone(0, 100), metrics={f"m{index}": float(index) for index in range(1203)})
+    trial = replace(_trial(0), milestones=[wide], config={f"p{index}": index for index in range(250)})
+    run = recorder._client.get_run(recorder.record(trial))
+    assert (len(run.data.metrics), len(run.data.params)) == (1203 + 3, 250)
+
+
 def test_a_lost_explanation_file_costs_the_pictures_and_nothing_else(folder: Path) -> None:
     recorder = _recorder(folder, "lost")
     run = recorder._client.get_run(recorder.record(_trial(9, (100,))))
@@ -178,7 +186,7 @@ def test_the_parent_keeps_the_sweep_file_versions_settings_and_summary(folder: P
 
 def test_the_thread_records_the_newest_copy_of_every_trial(folder: Path) -> None:
     synced: dict[int, str] = {}
-    recorder = Recorder(lambda: _recorder(folder, "thread"), lambda number, run: synced.update({number: run}))
+    recorder = Recorder(lambda: _recorder(folder, "thread"), lambda trial, run: synced.update({trial.number: run}))
     for number in range(4):
         recorder.submit(_trial(number, (100,), "running"))
         recorder.submit(_trial(number))
