@@ -16,6 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
 from raysweep.record.explanations import read_explanations
+from raysweep.record.mlflow_terms import (
+    flatten,
+    millis,
+    not_finite,
+    plain_name,
+    readings,
+    run_name,
+    sheet_title,
+    text_of,
+    trial_tags,
+)
 from raysweep.record.sheets import contact_sheet, write_audio
 from raysweep.record.store import artifact_folder, local_store, open_client
 from raysweep.record.trial import ENDED, Milestone, Trial
@@ -27,7 +38,6 @@ if TYPE_CHECKING:
 
 _STATUS = {"planned": "SCHEDULED", "running": "RUNNING", "done": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 _METRICS, _LABELS = 500, 100  # a server takes up to 1000 entries in one request, of them 100 params and 100 tags
-_LETTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. ")
 
 
 class MlflowRecorder:
@@ -107,14 +117,14 @@ class MlflowRecorder:
         points = [point for milestone in new for point in readings(milestone)]
         tags = {
             "raysweep.milestones": str(len(trial.milestones)),
-            **_trial_tags(trial),
+            **trial_tags(trial),
             **unseen,
-            **_not_finite(points),
+            **not_finite(points),
         }
         # MLflow writes a batch's metrics before its tags: the tag says that they arrived.
-        self._send(run_id, metrics=points, params={k: _text(v) for k, v in trial.config.items()}, tags=tags)
+        self._send(run_id, metrics=points, params={k: text_of(v) for k, v in trial.config.items()}, tags=tags)
         if trial.state in ENDED:
-            self._client.set_terminated(run_id, _STATUS[trial.state], end_time=_millis(trial.ended or time.time()))
+            self._client.set_terminated(run_id, _STATUS[trial.state], end_time=millis(trial.ended or time.time()))
         elif trial.state != state:
             self._client.update_run(run_id, status=_STATUS[trial.state])
         self._client.set_tag(run_id, "raysweep.state", trial.state)
@@ -135,8 +145,8 @@ class MlflowRecorder:
         """End the parent run: `status` is MLflow's ("FINISHED", "FAILED", "KILLED"), `summary` its metrics."""
         now = time.time()
         points = [(name, value, now, 0) for name, value in (summary or {}).items()]
-        self._send(self._opened(), metrics=points, tags={**(tags or {}), **_not_finite(points)})
-        self._client.set_terminated(self._opened(), status, end_time=_millis(now))
+        self._send(self._opened(), metrics=points, tags={**(tags or {}), **not_finite(points)})
+        self._client.set_terminated(self._opened(), status, end_time=millis(now))
 
     def _opened(self) -> str:
         return self._parent or self.open_sweep()
@@ -152,7 +162,7 @@ class MlflowRecorder:
         run = self._find(identity)
         if run is None:
             tags = {**identity, "raysweep.kind": "trial", "mlflow.parentRunId": parent}
-            run = self._create(_run_name(trial), tags, started=trial.started or trial.planned)
+            run = self._create(run_name(trial), tags, started=trial.started or trial.planned)
         has = run.data.tags
         self._runs[trial.number] = run.info.run_id
         self._recorded[trial.number] = (int(has.get("raysweep.milestones", "0")), has.get("raysweep.state", ""))
@@ -166,7 +176,7 @@ class MlflowRecorder:
     def _create(self, name: str, tags: Mapping[str, str], started: float | None) -> Run:
         tags = {"mlflow.source.name": "raysweep", "raysweep.sweep": self.sweep_id, **tags}
         return self._client.create_run(
-            self._experiment, start_time=_millis(started or time.time()), tags=tags, run_name=name
+            self._experiment, start_time=millis(started or time.time()), tags=tags, run_name=name
         )
 
     def _find_experiment(self, name: str) -> str:
@@ -194,12 +204,12 @@ class MlflowRecorder:
         from mlflow.entities import Metric, Param, RunTag
 
         points: list[Metric] = [
-            Metric(_name(name), float(value), _millis(when), step)
+            Metric(plain_name(name), float(value), millis(when), step)
             for name, value, when, step in metrics
             if math.isfinite(value)
         ]
-        settings = [Param(_name(name), value[:6000]) for name, value in (params or {}).items()]
-        labels = [RunTag(_name(name), value[:5000]) for name, value in (tags or {}).items()]
+        settings = [Param(plain_name(name), value[:6000]) for name, value in (params or {}).items()]
+        labels = [RunTag(plain_name(name), value[:5000]) for name, value in (tags or {}).items()]
         while len(points) > _METRICS or len(settings) > _LABELS:
             self._client.log_batch(run_id, metrics=points[:_METRICS], params=settings[:_LABELS])
             points, settings = points[_METRICS:], settings[_LABELS:]
@@ -224,67 +234,9 @@ class MlflowRecorder:
         explanations = read_explanations(tensors)["explanation"]
         files = [tensors, tensors.with_suffix(".png")]
         if not files[1].exists():
-            contact_sheet(explanations, self.media, files[1], title=_sheet_title(self.sweep_name, trial, milestone))
+            contact_sheet(explanations, self.media, files[1], title=sheet_title(self.sweep_name, trial, milestone))
         if self.audio is not None:
             files.append(tensors.with_suffix(".wav"))
             if not files[2].exists():
                 write_audio(explanations, files[2], self.audio)
         return files
-
-
-def readings(milestone: Milestone) -> list[tuple[str, float, float, int]]:
-    """All numbers of a milestone as (name, value, time, step): objectives, their intervals, and metrics."""
-    values: dict[str, float] = dict(milestone.metrics)
-    for name, measured in milestone.objectives.items():
-        values |= {name: measured.value, f"{name}.low": measured.low, f"{name}.high": measured.high}
-    return [(name, float(value), milestone.time, milestone.step) for name, value in values.items()]
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as dotted parameters; lists are written as JSON."""
-    flat: dict[str, str] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{name}.")
-        else:
-            flat[name] = _text(value)
-    return flat
-
-
-def _trial_tags(trial: Trial) -> dict[str, str]:
-    known = {"reason": trial.reason, "host": trial.host, "tune_trial": trial.tune_trial}
-    return {f"raysweep.{name}": str(value) for name, value in known.items() if value}
-
-
-def _not_finite(points: Iterable[tuple[str, float, float, int]]) -> dict[str, str]:
-    """MLflow stores an infinity as 1.8e308, which ruins every chart: such a reading becomes a tag."""
-    return {
-        f"raysweep.not_finite.{name}": f"{value} at step {step}"
-        for name, value, _, step in points
-        if not math.isfinite(value)
-    }
-
-
-def _run_name(trial: Trial) -> str:
-    settings = " ".join(f"{name}={_text(value)}" for name, value in trial.config.items())
-    return f"{trial.number:03d} {settings}"[:120].rstrip()
-
-
-def _sheet_title(sweep: str, trial: Trial, milestone: Milestone) -> str:
-    settings = "  ".join(f"{name} {_text(value)}" for name, value in trial.config.items())
-    scores = "  ".join(f"{name} {measured.value:.4g}" for name, measured in milestone.objectives.items())
-    return f"{sweep} #{trial.number}   {settings}   |   step {milestone.step}   {scores}"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _name(name: str) -> str:
-    """A name that MLflow accepts for a metric, a parameter or a tag."""
-    return "".join(letter if letter in _LETTERS else "_" for letter in name)[:250]
-
-
-def _millis(seconds: float) -> int:
-    return round(seconds * 1000)
