@@ -1,4 +1,4 @@
-"""Fashion-MNIST: a generator, a classifier, a judge and a class-balanced test split, all 28 × 28 grey (CARD.md has the figures)."""
+"""Fashion-MNIST, 28 × 28 grey: a generator, a classifier, a judge and a balanced test split (figures: CARD.md)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The three Fashion-MNIST networks, without weights.
 
-All read or make images [B, 1, 28, 28] float32 in [0, 1] and standardise inside. Generator and classifier together take about
-11 million multiply-adds an example, so that a sweep of half a million row-steps is minutes on two cores; the judge looks
-only at what a sweep made, and may cost more.
+All read or make images [B, 1, 28, 28] float32 in [0, 1] and standardise inside. Generator and classifier together
+take about 11 million multiply-adds an example, so that a sweep of half a million row-steps is minutes on two cores;
+the judge looks only at what a sweep made, and may cost more.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Standardise(nn.Module):
 
 
 class Generator(nn.Module):
-    """A DCGAN (Radford et al., 2016, arXiv:1511.06434) at 28 × 28: latent [B, 64] ~ N(0, 1) to image [B, 1, 28, 28] in [0, 1].
+    """A DCGAN (Radford et al., 2016, arXiv:1511.06434): latent [B, 64] ~ N(0, 1) to image [B, 1, 28, 28] in [0, 1].
 
-    Two linear layers make the 7 × 7 map, because global shape is where a shallow decoder is weakest and multiply-adds there
-    are cheap.
+    Two linear layers make the 7 × 7 map, because global shape is where a shallow decoder is weakest and multiply-adds
+    there are cheap.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Generator(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A plain strided CNN: image to logits [B, 10]. `features.8` is its last feature map, [B, 64, 7, 7] after the ReLU."""
+    """A strided CNN: image to logits [B, 10]. `features.8` is its last feature map, [B, 64, 7, 7] after the ReLU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,13 +84,18 @@ class Classifier(nn.Module):
             nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * 7 * 7, 64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, 10)
         )
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """The penultimate activations [B, 64]."""
+        y: Tensor = self.head[:-1](self.features(self.standardise(x)))
+        return y
+
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(self.standardise(x)))
         return logits
 
 
 class Residual(nn.Module):
-    """Two 3 × 3 convolutions beside a 1 × 1 shortcut (He et al., 2016, arXiv:1512.03385); halves the map, [C] to [D] channels."""
+    """Two 3 × 3 convolutions beside a 1 × 1 shortcut (He et al., 2016, arXiv:1512.03385); it halves the map."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()

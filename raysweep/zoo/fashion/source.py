@@ -1,6 +1,7 @@
 """Fashion-MNIST's raw files and the split that the recipe uses: nothing here is needed to use the zoo.
 
-The images are 28 × 28 grey photographs of clothes (Xiao et al., 2017, arXiv:1708.07747), 60,000 to train and 10,000 to test.
+The images are 28 × 28 grey photographs of clothes (Xiao et al., 2017, arXiv:1708.07747), 60,000 to train and 10,000
+to test.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Split:
-    """`swept` trains classifier and generator, `judging` the judge alone: they share no image. `test` trains nothing."""
+    """`swept` trains classifier and generator, `judging` the judge alone; no image is in both. `test` trains none."""
 
     swept: Images
     judging: Images

@@ -1,0 +1,163 @@
+"""Rebuild everything in this folder: `python -m raysweep.zoo.fashion.recipe`, about an hour on one core.
+
+Each part is written whole or not at all, and figures.json keeps what was measured, so parts may be rebuilt alone; the
+card is drawn from it. The generator's training continues from `checkpoints/` when interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from raysweep.zoo.fashion import FOLDER, MODELS
+from raysweep.zoo.fashion.adversarial import Settings, Training
+from raysweep.zoo.fashion.card import draw_samples, write_card
+from raysweep.zoo.fashion.evaluation import distances, multiply_adds, recognised, sample, validation_distance
+from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Judge
+from raysweep.zoo.fashion.source import DEBIAN, HINT, SPLIT_SEED, Split, read_split
+from raysweep.zoo.fashion.supervised import Schedule, accuracy, train
+
+CHECKPOINTS = FOLDER / "checkpoints"
+SCHEDULES = {
+    "classifier": Schedule(seed=1, epochs=24),
+    "judge": Schedule(seed=2, epochs=24, erase=8),
+}
+VALIDATION, VALIDATION_SEED, REPORT_SEED = 5000, 5, 6
+RECOGNITION = 1000
+
+
+def make_test(split: Split) -> dict[str, Any]:
+    """The official test set, 1000 images a class, as test.npz."""
+    part = FOLDER / "test.part.npz"
+    np.savez_compressed(part, x=split.test.x.numpy(), y=split.test.y.numpy(), classes=np.array(CLASSES))
+    os.replace(part, FOLDER / "test.npz")
+    return {"images": len(split.test), "per_class": split.test.y.bincount().tolist(), "split_seed": SPLIT_SEED}
+
+
+def make_classifier(split: Split) -> dict[str, Any]:
+    net, figures = _supervised(Classifier, "classifier", split)
+    _save(net.state_dict(), FOLDER / "classifier.safetensors")
+    return figures
+
+
+def make_judge(split: Split) -> dict[str, Any]:
+    net, figures = _supervised(Judge, "judge", split)
+    _save(net.state_dict(), FOLDER / "judge.safetensors")
+    return figures
+
+
+def make_generator(split: Split) -> dict[str, Any]:
+    settings = Settings()
+    training = Training(settings)
+    file = CHECKPOINTS / "generator.pt"
+    if file.is_file():
+        training.load(file)
+    distance = validation_distance(load("judge").features, split.swept[:VALIDATION], VALIDATION_SEED)
+    training.run(split.swept, distance, file)
+    _save(training.best_weights, FOLDER / "generator.safetensors")
+    file.unlink()
+    return {
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "batch": settings.batch,
+        "kept_step": training.best_step,
+        "validation": training.history,
+        "images": len(split.swept),
+        "seconds": round(training.seconds),
+    } | _size(load("generator"), torch.zeros(1, LATENT))
+
+
+def make_card(split: Split) -> dict[str, Any]:
+    """Measure the generator against the test images, draw its samples; the card follows from figures.json."""
+    generator, classifier, judge = load("generator"), load("classifier"), load("judge")
+    real = split.test[torch.randperm(len(split.test), generator=torch.Generator().manual_seed(REPORT_SEED))].pixels()
+    fake = sample(generator, len(real) // 2, REPORT_SEED)
+    spaces = {"judge": judge.features, "classifier": classifier.hidden}
+    draw_samples(fake[:160], FOLDER / "samples.png")
+    return {
+        "distances": {name: [distances(f, fake, real, n) for n in (1000, 5000)] for name, f in spaces.items()},
+        "recognised": recognised(judge, fake[:RECOGNITION]),
+        "recognised_real": accuracy(judge, split.test),
+        "torch": torch.__version__,
+    }
+
+
+def load(name: str) -> Any:
+    """A network of this folder with its weights, in eval mode."""
+    entry = MODELS[name]
+    net = entry.build().eval().requires_grad_(False)
+    net.load_state_dict(load_file(entry.weights))
+    return net
+
+
+STAGES: dict[str, Callable[[Split], dict[str, Any]]] = {
+    "test": make_test,
+    "classifier": make_classifier,
+    "judge": make_judge,
+    "generator": make_generator,
+    "card": make_card,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DEBIAN, help=f"folder of Fashion-MNIST's four .gz files. {HINT}")
+    parser.add_argument("--only", choices=STAGES, action="append", help="rebuild this part alone (repeatable)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
+    CHECKPOINTS.mkdir(exist_ok=True)
+    split = read_split(arguments.data)
+    for stage in arguments.only or STAGES:
+        _record(stage, STAGES[stage](split))
+
+
+def _supervised(build: Callable[[], nn.Module], name: str, split: Split) -> tuple[nn.Module, dict[str, Any]]:
+    schedule, images = SCHEDULES[name], split.judging if name == "judge" else split.swept
+    torch.manual_seed(schedule.seed)
+    net = build()
+    seconds = train(net, images, schedule)
+    return net, {
+        "seed": schedule.seed,
+        "epochs": schedule.epochs,
+        "images": len(images),
+        "seconds": round(seconds),
+        "accuracy": accuracy(net, split.test),
+    } | _size(net, torch.zeros(1, 1, 28, 28))
+
+
+def _size(net: nn.Module, example: Tensor) -> dict[str, int]:
+    return {"parameters": sum(p.numel() for p in net.parameters()), "multiply_adds": multiply_adds(net, example)}
+
+
+def _save(weights: dict[str, Tensor], file: Path) -> None:
+    part = file.with_suffix(".part")
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
+    part.chmod(0o644)
+    part.replace(file)
+
+
+def _record(stage: str, figures: dict[str, Any]) -> None:
+    file = FOLDER / "figures.json"
+    kept = json.loads(file.read_text()) if file.is_file() else {}
+    kept[stage] = figures
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(kept, indent=1) + "\n")
+    part.replace(file)
+    logging.info("%s: %s", stage, figures)
+    if stage == "card":
+        write_card(kept, FOLDER / "CARD.md")
+
+
+if __name__ == "__main__":
+    main()
