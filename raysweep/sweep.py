@@ -13,14 +13,14 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from raysweep.errors import InputError, SweepConflict
+from raysweep.errors import InputError, SweepConflict, did_you_mean
+from raysweep.explain import explain
 from raysweep.outcome import SweepResult
 from raysweep.record.journal import FORMAT, Event, Journal
 from raysweep.record.ledger import SWEEP, Ledger
@@ -30,7 +30,6 @@ from raysweep.search.budget import Budget
 from raysweep.search.conductor import Conductor, outcome
 from raysweep.search.outcomes import Outcome
 from raysweep.search.policies import make_policy
-from raysweep.search.space import Space, parse_space
 from raysweep.search.suggest import Suggestions
 from raysweep.sweepfile import Sweep, SweepFile, load_sweep
 
@@ -71,6 +70,8 @@ def run(
     from raysweep.cluster.pool import HostPool
     from raysweep.cluster.runtime import ray_runtime
     from raysweep.cluster.tuning import run_trials
+    from raysweep.record.store import local_store
+    from raysweep.winner import register_winner
 
     say = notify or (lambda line: None)
     file = load_sweep(path, overrides)
@@ -108,6 +109,8 @@ def run(
             late = recorder.close(MLFLOW_PATIENCE, summary=result.summary(), tags=result.tags())
         if late:
             say(f"{len(late)} trials are not in MLflow yet; run the sweep again to send them")
+        else:
+            register_winner(result, mlflow or sweep.mlflow or local_store(Path(storage)))
     return result
 
 
@@ -131,8 +134,6 @@ def check_space(sweep: Sweep) -> None:
     for parameter in space.parameters:
         key = f"space.{parameter.name}"
         if parameter.name not in bounds:
-            from raysweep.errors import did_you_mean
-
             hint = did_you_mean(parameter.name, bounds)
             raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)
         domain: Any = parameter.domain
@@ -234,6 +235,11 @@ def open_chapter(
             identity=identity,
             versions=versions(),
             chapter=chapter,
+            about={
+                "home": str(file.folder),
+                "media": workload.media,
+                "objectives": list(describe_objectives(workload)),
+            },
         )
     if not ledger.numerics:
         device = "cuda" if sweep.hosts.gpus else "cpu"
@@ -386,4 +392,4 @@ def _hash(parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-__all__ = ["STORAGE", "Space", "SweepResult", "load_result", "parse_space", "run"]
+__all__ = ["STORAGE", "SweepResult", "explain", "load_result", "run"]

@@ -117,7 +117,10 @@ class HostKeys(_Keys):
 
 
 class Sweep(_Keys):
-    """One study, as its sweep file says it, all defaults filled in."""
+    """One study, as its sweep file says it, all defaults filled in.
+
+    `folder` is where relative paths and modules are looked up, itself relative to the sweep file; by default there.
+    """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     method: Annotated[MethodKeys, _short("name")]
@@ -136,6 +139,7 @@ class Sweep(_Keys):
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
     hosts: HostKeys = HostKeys()
     mlflow: str | None = None
+    folder: str | None = None
 
     @property
     def parsed_space(self) -> Space:
@@ -214,7 +218,7 @@ def check_sweep(
     except ValidationError as error:
         found = [_from_pydantic(detail, raw) for detail in error.errors()]
         raise SweepFileErrors([_located(one, where, lines or {}) for one in found]) from None
-    file = SweepFile(sweep, folder, path, lines)
+    file = SweepFile(sweep, (folder / (sweep.folder or ".")).resolve(), path, lines)
     try:
         _check_search(sweep)
     except InputError as error:

@@ -81,7 +81,9 @@ class HostPool:
             ray.kill(handle)
 
 
-def advance_somewhere(hosts: list[str], request: Advance, deadline: float = CALL_DEADLINE) -> tuple[str, dict[str, Any]]:
+def advance_somewhere(
+    hosts: list[str], request: Advance, deadline: float = CALL_DEADLINE
+) -> tuple[str, dict[str, Any]]:
     """Ask the preferred host to advance a trial, and the others when it is gone; (host name, its answer).
 
     Raises:
@@ -93,7 +95,8 @@ def advance_somewhere(hosts: list[str], request: Advance, deadline: float = CALL
         for name in hosts:
             try:
                 handle = ray.get_actor(name, namespace=NAMESPACE)
-                return name, ray.get(handle.advance.remote(request))
+                answer: dict[str, Any] = ray.get(handle.advance.remote(request))  # type: ignore[assignment]
+                return name, answer
             except (RayActorError, ValueError) as error:
                 lost_since = lost_since or time.monotonic()
                 reason = (str(error).splitlines() or [""])[0]

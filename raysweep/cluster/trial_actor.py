@@ -15,7 +15,7 @@ from raysweep.errors import HostLost
 class TrialActor(tune.Trainable):
     """One trial at a time, reused for the next.
 
-    Its config: `number`, `key`, `trajectory`, `values`, `milestones` still to be reached, `hosts` in order of preference.
+    Its config: `number`, `key`, `trajectory`, `values`, `milestones` still to be reached, `hosts` by preference.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ class TrialActor(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Reach the next milestone; what the host says of it comes back as `answer`, in JSON (Tune flattens mappings)."""
+        """Reach the next milestone; the host's answer comes back in JSON, because Tune flattens mappings."""
         plan = self._plan
         milestone = plan["milestones"][self._next]
         request = Advance(plan["number"], plan["key"], plan["trajectory"], plan["values"], milestone)

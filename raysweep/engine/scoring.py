@@ -90,7 +90,8 @@ class Scorer:
             return score_response(responses, Reference.from_arrays(self._part(name)), self._indices)
         features = self._batched(self._features[name], torch.from_numpy(explanation))
         if name == "kid":
-            return score_kid(features, KernelReference(**self._part(name)), self._indices)
+            part = self._part(name)
+            return score_kid(features, KernelReference(part["features"], float(part["within"])), self._indices)
         return score_frechet(features, Reference.from_arrays(self._part(name)), self._indices)
 
     def _recognition(self, explanation: np.ndarray) -> dict[str, float]:

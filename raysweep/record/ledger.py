@@ -2,7 +2,8 @@
 
 | event | fields | what it says |
 | --- | --- | --- |
-| sweep | format, id, sweep, identity, versions, chapter | the sweep file as resolved, the fingerprints that make it this sweep, and where its present search began |
+| sweep | format, id, sweep, identity, versions, chapter, about | the sweep file as resolved, the fingerprints |
+| | | that make it this sweep, where its present search began, and what a reader wants to know |
 | numerics | numerics | precision, slots and threads that every host uses from here on |
 | planned | number, key, config, target | a trial was suggested; it will end `done`, `pruned` or `failed` |
 | leased | number, host, tune_trial, attempt | a host works on it |
@@ -32,6 +33,7 @@ class Ledger:
         self.sweep: dict[str, Any] | None = None
         self.sweep_id: str | None = None
         self.chapter: dict[str, Any] = {}
+        self.about: dict[str, Any] = {}
         self.identity: dict[str, Any] = {}
         self.versions: dict[str, str] = {}
         self.numerics: dict[str, Any] = {}
@@ -52,6 +54,21 @@ class Ledger:
         handler(event)
 
     @property
+    def home(self) -> str | None:
+        """The folder that the sweep file's relative paths start from."""
+        return self.about.get("home")
+
+    @property
+    def media(self) -> str:
+        """How explanations are shown."""
+        return str(self.about.get("media", "array"))
+
+    @property
+    def objectives_in_words(self) -> list[str]:
+        """What each objective compares."""
+        return list(self.about.get("objectives", []))
+
+    @property
     def running(self) -> list[Trial]:
         """Trials that have not ended."""
         return [trial for trial in self.trials.values() if trial.state not in ENDED]
@@ -69,7 +86,7 @@ class Ledger:
         if event["format"] > FORMAT:
             raise StorageError(f"the journal has format {event['format']}; this version reads up to {FORMAT}")
         self.sweep, self.identity, self.versions = event["sweep"], event["identity"], event["versions"]
-        self.sweep_id, self.chapter = event["id"], event["chapter"]
+        self.sweep_id, self.chapter, self.about = event["id"], event["chapter"], event["about"]
 
     def _numerics(self, event: Event) -> None:
         self.numerics = event["numerics"]

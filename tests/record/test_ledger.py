@@ -12,7 +12,7 @@ from raysweep.record.ledger import Ledger
 
 
 def fill(journal: Journal) -> None:
-    journal.append("sweep", format=1, id="a", sweep={"name": "s"}, identity={"data": "ab"}, versions={}, chapter={})
+    journal.append("sweep", format=1, id="a", sweep={"name": "s"}, identity={"data": "ab"}, versions={}, chapter={}, about={})
     journal.append("planned", number=0, key="k0", config={"lr": 0.1, "steps": 20}, target=20)
     journal.append("leased", number=0, host="h0", tune_trial="t0", attempt=0)
     for step, value in ((10, 3.0), (20, 2.0)):
@@ -45,4 +45,4 @@ def test_a_trial_that_ended_accepts_no_second_result(tmp_path: Path) -> None:
 
 def test_a_journal_of_a_later_format_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path, Ledger().apply) as journal, pytest.raises(StorageError, match="format 99"):
-        journal.append("sweep", format=99, sweep={}, identity={}, versions={}, id="a", chapter={})
+        journal.append("sweep", format=99, sweep={}, identity={}, versions={}, id="a", chapter={}, about={})

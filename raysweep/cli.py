@@ -1,0 +1,260 @@
+"""The command line: each verb reads its arguments, calls one function and prints what it gives back.
+
+Exit codes: 0 all is well; 1 the sweep has no result, or storage or cluster failed; 2 something the user wrote does not
+hold; 130 interrupted (running the same command again continues).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from raysweep import __version__
+from raysweep.errors import InputError, RaysweepError
+from raysweep.outcome import SweepResult
+from raysweep.terminal import Progress, quiet_output
+
+app = typer.Typer(
+    help="Find the settings under which a neural-network explanation can be trusted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Storage = Annotated[
+    Path, typer.Option(help="Folder of all sweeps and, unless --mlflow says otherwise, of MLflow's store.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Mlflow = Annotated[str | None, typer.Option(help="MLflow's tracking URI.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value: override a key of the sweep file.")]
+Name = Annotated[str, typer.Argument(help="The sweep's name.")]
+STORAGE = Path("raysweep-runs")
+
+
+def main() -> None:
+    """Run the command line; errors are one message on standard error, never a traceback."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except InputError as error:
+        sys.exit(_complain(error, 2))
+    except RaysweepError as error:
+        sys.exit(_complain(error, 1))
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; run the same command again to continue", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's own: a wrong option
+            sys.exit(_complain(error, 2, error.format_message()))
+        raise
+
+
+@app.callback()
+def version(
+    show: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Find the settings under which a neural-network explanation can be trusted."""
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    file: Path, storage: Storage = STORAGE, mlflow: Mlflow = None, set_: Overrides = None, as_json: Json = False
+) -> None:
+    """Run a sweep file here, or continue it where it stopped."""
+    from raysweep.sweep import run as run_sweep
+    from raysweep.sweepfile import load_sweep
+
+    sweep = load_sweep(file, set_ or []).sweep
+    total = planned_trials(sweep)
+    with quiet_output(storage / sweep.name / "logs" / "driver.log") as out:
+        progress = Progress(sys.stderr if as_json else out, total, sweep.examples)
+        with progress:
+            result = run_sweep(
+                file,
+                storage=storage,
+                mlflow=mlflow,
+                overrides=set_ or [],
+                on_event=progress.on_event,
+                notify=progress.say,
+            )
+    print(json.dumps(result.best_json(), indent=2)) if as_json else print_best(result, file, storage)
+    if result.best is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(file: Path, set_: Overrides = None, as_json: Json = False) -> None:
+    """Check a sweep file whole and say what it would run."""
+    from raysweep.forecast import forecast
+    from raysweep.sweep import check_workload, describe_objectives
+    from raysweep.sweep import located as locating
+    from raysweep.sweepfile import load_sweep
+
+    loaded = load_sweep(file, set_ or [])
+    with locating(loaded):
+        workload = check_workload(loaded)
+    found = forecast(loaded.sweep, workload)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for line in describe_objectives(workload):
+        print(line)
+    print(f"trials          {found['trials'] if found['trials'] is not None else 'as many as the budget allows'}")
+    if found["row_steps_unshared"] is not None:
+        print(f"row-steps       {found['row_steps_unshared']:,} asked for, {found['row_steps']:,} after sharing")
+        print(
+            f"estimate        {found['seconds'] / 60:.1f} minutes of stepping ({found['seconds_per_row_step'] * 1e6:.0f} µs a row-step here)"
+        )
+
+
+@app.command()
+def trials(name: Name, storage: Storage = STORAGE, as_json: Json = False) -> None:
+    """Every trial: configuration, state, objective, interval."""
+    result = SweepResult.load(name, storage)
+    rows = [trial.to_json() for trial in result.ledger.trials.values()]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        config = "  ".join(f"{key} {value:g}" for key, value in row["config"].items())
+        print(
+            f"{row['number']:>4}  {row['state']:<8} {measured(row):<28} {config}{'  ' + row['reason'] if row['reason'] else ''}"
+        )
+
+
+@app.command()
+def best(
+    name: Name,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the winner as a file for explain.")
+    ] = None,
+    storage: Storage = STORAGE,
+    as_json: Json = False,
+) -> None:
+    """The winner, its interval, its margin over the second, and how probably it is the best."""
+    from raysweep.winner import write_best
+
+    result = SweepResult.load(name, storage)
+    found = result.best_json()
+    if found is None:
+        raise InputError("no trial of this sweep is done yet", value=name)
+    if output is not None:
+        write_best(result, output)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        print_best(result, None, storage)
+        if output is not None:
+            print(f"written to {output}; next: raysweep explain {output}")
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="What best -o wrote.")],
+    examples: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
+    first: Annotated[int, typer.Option(min=0, help="Index of the first example.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures and tensors.")] = Path("explanations"),
+    as_json: Json = False,
+) -> None:
+    """Run the winning configuration again, for as many examples as wanted."""
+    from raysweep.winner import write_explanations_to
+
+    found = write_explanations_to(file, examples, first, out)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        print(f"{examples} explanations in {out} (mean response {found['response']:.4g})")
+
+
+@app.command()
+def report(
+    name: Name,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Default: report.html in the sweep's folder.")
+    ] = None,
+    storage: Storage = STORAGE,
+    as_json: Json = False,
+) -> None:
+    """One self-contained HTML page."""
+    from raysweep.winner import write_sweep_report
+
+    path = write_sweep_report(SweepResult.load(name, storage), output)
+    print(json.dumps({"report": str(path)}) if as_json else str(path))
+
+
+@app.command()
+def ui(storage: Storage = STORAGE, port: int = 5000) -> None:
+    """MLflow's UI on this storage's store, on this machine only."""
+    from raysweep.record.store import local_store
+
+    if not (storage / "mlflow.db").exists():
+        raise InputError("holds no MLflow store", key="--storage", value=str(storage))
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", local_store(storage)]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)")
+    raise typer.Exit(subprocess.call(command, env=_ui_environment()))
+
+
+def planned_trials(sweep: Any) -> int | None:
+    """How many trials a sweep will make, where that is known beforehand."""
+    grid = sweep.parsed_space.size if sweep.search.sampler == "grid" else None
+    limits = [limit for limit in (grid, sweep.budget.trials) if limit is not None]
+    return min(limits) if limits else None
+
+
+def print_best(result: SweepResult, file: Path | None, storage: Path) -> None:
+    """The winner in words, and what to do next."""
+    found = result.best_json()
+    if found is None:
+        failed = [trial for trial in result.ledger.trials.values() if trial.state == "failed"]
+        print(
+            f"no trial is done; {len(failed)} failed" + (f", the first because: {failed[0].reason}" if failed else "")
+        )
+        return
+    config = "  ".join(f"{key} {value:g}" for key, value in found["config"].items())
+    print(f"best: trial {found['number']}   {config}")
+    print(f"  {result.objective_names[0]} {measured(found)} (95 % interval)")
+    if found["margin"] is not None:
+        sure = found["probability_best"]
+        print(
+            f"  {found['margin']:.4g} ahead of the second"
+            + (f"; the best with probability {sure:.2f}" if sure is not None else "")
+        )
+    if file is not None:
+        where = "" if storage == STORAGE else f" --storage {storage}"
+        print(
+            f"next: raysweep report {result.name}{where}   raysweep best {result.name} -o best.yaml{where}   raysweep ui{where}"
+        )
+
+
+def measured(row: dict[str, Any]) -> str:
+    """An objective with its interval."""
+    if row["objective"] is None:
+        return "-"
+    low, high = row["interval"]
+    return f"{row['objective']:.4g} [{low:.4g}, {high:.4g}]"
+
+
+def _complain(error: Exception, code: int, text: str | None = None) -> int:
+    print(f"raysweep: {text or error}", file=sys.stderr)
+    return code
+
+
+def _ui_environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+if __name__ == "__main__":
+    main()
