@@ -112,9 +112,8 @@ def check(file: Path, set_: Overrides = None, as_json: Json = False) -> None:
     print(f"trials          {found['trials'] if found['trials'] is not None else 'as many as the budget allows'}")
     if found["row_steps_unshared"] is not None:
         print(f"row-steps       {found['row_steps_unshared']:,} asked for, {found['row_steps']:,} after sharing")
-        print(
-            f"estimate        {found['seconds'] / 60:.1f} minutes of stepping ({found['seconds_per_row_step'] * 1e6:.0f} µs a row-step here)"
-        )
+        each = f"{found['seconds_per_row_step'] * 1e6:.0f} µs a row-step here"
+        print(f"estimate        {found['seconds'] / 60:.1f} minutes of stepping ({each})")
 
 
 @app.command()
@@ -127,9 +126,8 @@ def trials(name: Name, storage: Storage = STORAGE, as_json: Json = False) -> Non
         return
     for row in rows:
         config = "  ".join(f"{key} {value:g}" for key, value in row["config"].items())
-        print(
-            f"{row['number']:>4}  {row['state']:<8} {measured(row):<28} {config}{'  ' + row['reason'] if row['reason'] else ''}"
-        )
+        reason = f"  ({row['reason']})" if row["reason"] else ""
+        print(f"{row['number']:>4}  {row['state']:<8} {measured(row):<28} {config}{reason}")
 
 
 @app.command()
@@ -232,9 +230,8 @@ def print_best(result: SweepResult, file: Path | None, storage: Path) -> None:
         )
     if file is not None:
         where = "" if storage == STORAGE else f" --storage {storage}"
-        print(
-            f"next: raysweep report {result.name}{where}   raysweep best {result.name} -o best.yaml{where}   raysweep ui{where}"
-        )
+        verbs = (f"report {result.name}", f"best {result.name} -o best.yaml", "ui")
+        print("next: " + "   ".join(f"raysweep {verb}{where}" for verb in verbs))
 
 
 def measured(row: dict[str, Any]) -> str:

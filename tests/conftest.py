@@ -9,6 +9,10 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import torch
+
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def jobs() -> Path:

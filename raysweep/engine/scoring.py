@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from raysweep.engine.trajectory import State, kept
 from raysweep.engine.workload import Workload
 from raysweep.errors import TrialFailed
-from raysweep.methods import RowMethod
 from raysweep.objectives.bootstrap import resamples
 from raysweep.objectives.frechet import Reference, score_frechet
 from raysweep.objectives.kid import KernelReference, score_kid
@@ -43,7 +42,7 @@ class Scored:
 class Scorer:
     """Scores milestones of one workload. Safe to call from several threads; one works at a time."""
 
-    def __init__(self, workload: Workload, method: RowMethod, slots: int, device: torch.device, folder: Path) -> None:
+    def __init__(self, workload: Workload, method: Any, slots: int, device: torch.device, folder: Path) -> None:
         self.workload, self.method, self.slots, self.device = workload, method, slots, device
         self._lock = threading.Lock()
         self._indices = resamples(workload.spec.seed, workload.spec.examples)
@@ -116,8 +115,8 @@ class Scorer:
     def _fit(self, name: str) -> dict[str, np.ndarray]:
         spec, data = self.workload.spec, torch.from_numpy(self.workload.data.x)
         if name == "response_fd":
-            response = self.workload.readout(self.workload.classifier.module).to(self.device)
-            extreme = reference_responses(self._batched(response, data), spec.examples, spec.direction)  # type: ignore[arg-type]
+            direction: Any = spec.direction
+            extreme = reference_responses(self._batched(self.method.response, data), spec.examples, direction)
             return Reference.fit(extreme).to_arrays()
         if name == "kid":
             pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]
