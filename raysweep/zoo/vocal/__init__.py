@@ -1,4 +1,4 @@
-"""Singing over instruments, or instruments alone, as log-mels: generator, classifier, judge and test split (CARD.md)."""
+"""Singing over instruments, or instruments alone, as log-mels: networks and a test split (CARD.md has the figures)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
 """How the recipe trains the generator: hinge loss against a spectrally normalised discriminator (Miyato et al., 2018).
 
-In training each layer is followed by batch normalisation and the log-mels have mean 0 and deviation 1; `export` folds both
-into the paper's layers, so that what ships is exactly `networks.Generator`.
+In training each layer is followed by batch normalisation and the log-mels have mean 0 and deviation 1; `export` folds
+both into the paper's layers, so that what ships is exactly `networks.Generator`.
+
+So that no kind of sound is forgotten, every excerpt has a code, its first 128 principal components made Gaussian, and
+half of each batch is made from codes: those must resemble their excerpts coarsely. The first steps train on that alone.
 """
 
 from __future__ import annotations
@@ -26,16 +29,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Schedule:
-    """One training; `width` is the discriminator's first layer's."""
+    """One training: `warm` of the steps without discriminator, whose first layer has `width` channels."""
 
     seed: int
     steps: int
+    warm: int = 400
     batch: int = 32
     width: int = 32
     lr_generator: float = 3e-4
-    lr_discriminator: float = 6e-4
+    lr_discriminator: float = 4e-4
+    resemblance: float = 3.0
     average: float = 0.998
-    save_every: int = 500
+    save_every: int = 200
 
 
 class Normalised(nn.Module):
@@ -85,7 +90,8 @@ def train(x: Tensor, schedule: Schedule, checkpoint: Path) -> tuple[Generator, f
     torch.manual_seed(schedule.seed)
     mean, std = x.float().mean(), x.float().std()
     sounds = ((x.float() - mean) / std).to(torch.float16)
-    generator, critic = Normalised(), Discriminator(schedule.width)
+    codes = gaussian_codes(sounds)
+    generator, critic = Normalised().to(memory_format=torch.channels_last), Discriminator(schedule.width)  # type: ignore[call-overload]
     averaged = deepcopy(generator).requires_grad_(False)
     nets: dict[str, Any] = {"generator": generator, "critic": critic, "averaged": averaged}
     nets["g"] = torch.optim.Adam(generator.parameters(), schedule.lr_generator, (0.5, 0.99))
@@ -97,8 +103,10 @@ def train(x: Tensor, schedule: Schedule, checkpoint: Path) -> tuple[Generator, f
         fade = min(1.0, 2 * (1 - step / schedule.steps))
         for optimiser, lr in ((nets["g"], schedule.lr_generator), (nets["d"], schedule.lr_discriminator)):
             optimiser.param_groups[0]["lr"] = lr * fade
-        real = sounds[torch.randint(len(sounds), (schedule.batch,), generator=random)].float()
-        losses = _step(nets, real, random)
+        index = torch.randint(len(sounds), (schedule.batch,), generator=random)
+        z = torch.randn(schedule.batch, LATENT, generator=random)
+        z[::2] = codes[index[::2]]
+        losses = _step(nets, sounds[index].float(), z, random, schedule.resemblance, adversarial=step >= schedule.warm)
         with torch.no_grad():
             for slow, fast in zip(averaged.parameters(), generator.parameters(), strict=True):
                 slow.lerp_(fast, 1 - min(schedule.average, (1 + step) / (10 + step)))
@@ -110,25 +118,42 @@ def train(x: Tensor, schedule: Schedule, checkpoint: Path) -> tuple[Generator, f
     return export(averaged, float(mean), float(std)), spent
 
 
-def _step(nets: dict[str, Any], real: Tensor, random: torch.Generator) -> tuple[float, float]:
-    """One update of the discriminator, then one of the generator."""
+def _step(
+    nets: dict[str, Any], real: Tensor, z: Tensor, random: torch.Generator, resemblance: float, adversarial: bool
+) -> tuple[float, float]:
+    """One update of the discriminator, then one of the generator; even rows of z are the codes of those of `real`."""
     generator, critic = nets["generator"], nets["critic"]
     with torch.autocast("cpu", torch.bfloat16):
-        fake = generator(torch.randn(len(real), LATENT, generator=random)).float()
-        judged_real = critic(disturb(real, random))
-        judged_fake = critic(disturb(fake.detach(), random))
-    loss_critic = functional.relu(1 - judged_real).mean() + functional.relu(1 + judged_fake).mean()
-    nets["d"].zero_grad()
-    loss_critic.backward()
-    nets["d"].step()
-    critic.requires_grad_(False)
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = -critic(disturb(fake, random)).mean()
+        fake = generator(z)
+    fake = fake.float()
+    loss_critic = torch.zeros(())
+    coarse, wanted = (functional.avg_pool2d(x[::2], 5) for x in (fake, real))
+    loss = resemblance * functional.l1_loss(coarse, wanted)
+    if adversarial:
+        with torch.autocast("cpu", torch.bfloat16):
+            judged_real, judged_fake = critic(disturb(real, random)), critic(disturb(fake.detach(), random))
+        loss_critic = functional.relu(1 - judged_real).mean() + functional.relu(1 + judged_fake).mean()
+        nets["d"].zero_grad()
+        loss_critic.backward()
+        nets["d"].step()
+        critic.requires_grad_(False)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss - critic(disturb(fake, random)).mean()
+        critic.requires_grad_(True)
+    else:
+        loss = loss + functional.mse_loss(fake[::2], real[::2])
     nets["g"].zero_grad()
     loss.backward()
     nets["g"].step()
-    critic.requires_grad_(True)
     return loss_critic.item(), loss.item()
+
+
+def gaussian_codes(sounds: Tensor) -> Tensor:
+    """For each sound its first principal components, each of them mapped to N(0, 1) by rank: [N, 128]."""
+    rows = sounds.float().flatten(1)
+    components, _, _ = torch.svd_lowrank(rows - rows.mean(dim=0), LATENT, niter=3)
+    ranks = components.argsort(dim=0).argsort(dim=0)
+    return torch.special.ndtri((ranks + 0.5) / len(rows)).float()
 
 
 def disturb(x: Tensor, random: torch.Generator) -> Tensor:
@@ -152,10 +177,11 @@ def export(averaged: Normalised, mean: float, std: float) -> Generator:
     for _ in range(20):
         averaged(torch.randn(100, LATENT, generator=random))
     plain = Generator()
-    dense = averaged.project[0]
+    dense, folded = averaged.project[0], plain.project[0]
     scale, shift = _affine(norms[0])
-    plain.project[0].weight.copy_((dense.weight.view(128, -1, LATENT) * scale[:, None, None]).view_as(dense.weight))
-    plain.project[0].bias.copy_((dense.bias.view(128, -1) * scale[:, None] + shift[:, None]).flatten())
+    weight, bias = dense.get_parameter("weight"), dense.get_parameter("bias")
+    folded.get_parameter("weight").copy_((weight.view(128, -1, LATENT) * scale[:, None, None]).flatten(0, 1))
+    folded.get_parameter("bias").copy_((bias.view(128, -1) * scale[:, None] + shift[:, None]).flatten())
     trained = [m for m in averaged.decode if isinstance(m, nn.ConvTranspose2d | nn.Conv2d)]
     target = [m for m in plain.decode if isinstance(m, nn.ConvTranspose2d | nn.Conv2d)]
     for new, old, norm in zip(target[:-1], trained[:-1], norms[1:], strict=True):

@@ -67,7 +67,7 @@ def _double(channels: int, out: int) -> tuple[nn.Module, ...]:
 
 
 class Classifier(nn.Module):
-    """The paper's singing detector (after Schlüter and Grill, 2015): log-mel to a pre-sigmoid logit [B, 1], > 0 = vocal."""
+    """The paper's classifier (after Schlüter and Grill, 2015): log-mel to a pre-sigmoid logit [B, 1], > 0 = vocal."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -34,8 +34,8 @@ class Split:
     warp: float
 
 
-# The test has a speaker and a SoundFont that nothing is trained on; the judge learns from recordings that the classifier
-# does not. FluidR3 is left out: MuseScore General is made from it.
+# Nothing is trained on the test's speaker and SoundFont; the judge learns from recordings that the classifier does not.
+# FluidR3 is left out: MuseScore General is made from it.
 SPLITS = {
     "train": Split(("en_US_f_Allison", "it_IT_m_Carlo"), "sf2/TimGM6mb.sf2", 7000, 1, 0.2),
     "judge": Split(("es_MX_f_Allison", "ru_RU_f_IvrvoiceRU"), "sf2/TimGM6mb.sf2", 3500, 2, 0.2),
