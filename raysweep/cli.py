@@ -34,6 +34,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Mlflow = Annotated[str | None, typer.Option(help="MLflow's tracking URI.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value: override a key of the sweep file.")]
 Name = Annotated[str, typer.Argument(help="The sweep's name.")]
+Address = Annotated[
+    str, typer.Option(help="http(s)://host:port of the Ray cluster's dashboard; its token as Ray reads it.")
+]
+AddressOrHere = Annotated[
+    str | None, typer.Option("--address", help="The cluster's dashboard; without it, sweeps of this machine.")
+]
+JobOrName = Annotated[str, typer.Argument(metavar="ID", help="A job's id or a sweep's name.")]
+SweepOrNone = Annotated[str | None, typer.Argument(metavar="[ID]", help="A job's id or a sweep's name; default: all.")]
 STORAGE = Path("raysweep-runs")
 
 
@@ -201,6 +209,69 @@ def ui(storage: Storage = STORAGE, port: int = 5000) -> None:
     command += ["--host", "127.0.0.1", "--port", str(port)]
     print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)")
     raise typer.Exit(subprocess.call(command, env=_ui_environment()))
+
+
+@app.command()
+def submit(
+    file: Path,
+    address: Address,
+    storage: Annotated[
+        str, typer.Option(help="Folder on the cluster that all its nodes see: absolute, or below ~ of the head.")
+    ] = "~/raysweep-runs",
+    mlflow: Mlflow = None,
+    set_: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Run a sweep file as a job of a Ray cluster; its folder is uploaded, without secrets, caches and results."""
+    from raysweep.control import submitted_in_words
+    from raysweep.submission import submit as submit_sweep
+
+    row = submit_sweep(file, address, storage, mlflow, set_ or [])
+    print(json.dumps(row, indent=2) if as_json else submitted_in_words(row, address))
+
+
+@app.command()
+def status(
+    sweep: SweepOrNone = None,
+    address: AddressOrHere = None,
+    storage: Annotated[Path | None, typer.Option(help="Folder of all sweeps, as this machine sees it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Where a sweep stands, or all of them: state, start, trials, the best so far."""
+    from raysweep import control
+
+    rows = control.status(sweep, address, storage, STORAGE)
+    print(json.dumps(rows[0] if sweep else rows, indent=2) if as_json else "\n".join(map(control.in_words, rows)))
+
+
+@app.command()
+def logs(
+    sweep: JobOrName,
+    address: AddressOrHere = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Until it ends.")] = False,
+    storage: Storage = STORAGE,
+    as_json: Json = False,
+) -> None:
+    """What a sweep's driver printed."""
+    from raysweep import control
+
+    def write(piece: str) -> None:
+        print(json.dumps({"id": sweep, "logs": piece}) if as_json else piece, end="\n" if as_json else "", flush=True)
+
+    control.logs(sweep, address, storage, follow, write)
+
+
+@app.command()
+def stop(sweep: JobOrName, address: AddressOrHere = None, storage: Storage = STORAGE, as_json: Json = False) -> None:
+    """End a sweep as Ctrl-C does; running or submitting it again continues it."""
+    from raysweep import control
+
+    row = control.stop(sweep, address, storage)
+    print(
+        json.dumps(row, indent=2)
+        if as_json
+        else ("" if row["stopped"] else "was not running: ") + control.in_words(row)
+    )
 
 
 def planned_trials(sweep: Any) -> int | None:

@@ -1,0 +1,287 @@
+"""Sweeps as jobs of a Ray cluster: submitted, watched and stopped over HTTP through Ray's job server.
+
+A job is `raysweep run` on the cluster's head. Its folder is uploaded without secrets and caches; its id is made from
+what it runs, so that the same sweep is never started twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shlex
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from raysweep.errors import InputError, RaysweepError, did_you_mean
+from raysweep.record.driver import standing, sweep_digest
+
+STORAGE = "~/raysweep-runs"
+"""Where a job keeps its sweep unless told otherwise: in the home folder of the head node."""
+SECRETS = ".env *.env .env.* *.pem *.key *.p12 *.pfx id_rsa* id_dsa* id_ecdsa* id_ed25519* .netrc .ssh .aws .ray"
+CACHES = ".git __pycache__ .venv venv .cache .*_cache .ipynb_checkpoints .hypothesis *.egg-info node_modules"
+RESULTS = "raysweep-runs mlruns mlartifacts *.db *.db-wal *.db-shm *.sqlite"
+NOT_UPLOADED = tuple(f"{SECRETS} {CACHES} {RESULTS}".split())
+"""File and folder names that never leave the user's machine."""
+STATES = {"SUCCEEDED": "done"}
+OVER = ("done", "failed", "stopped")
+ANSWER_DEADLINE = 10.0
+STOP_DEADLINE = 60
+_OURS = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+
+
+class ClusterError(RaysweepError):
+    """A cluster does not answer, or does not do what it was asked."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A checked sweep file, ready to be a job.
+
+    Args:
+        sweep: the sweep as plain data, all overrides applied.
+        file: the sweep file; its folder is what is uploaded.
+        overrides: `key=value`, as `--set` takes them.
+        storage: folder on the cluster, absolute or below `~`.
+        mlflow: MLflow's tracking URI as the cluster reaches it.
+    """
+
+    sweep: dict[str, Any]
+    file: Path
+    overrides: tuple[str, ...] = ()
+    storage: str = STORAGE
+    mlflow: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The same for the same sweep in the same storage."""
+        return f"raysweep-{self.sweep['name']}-{sweep_digest([self.sweep, self.storage])}"
+
+    @property
+    def entrypoint(self) -> str:
+        """The shell line that the head runs."""
+        words = ["python", "-m", "raysweep.cli", "run", self.file.name]
+        words += [f"--mlflow={self.mlflow}"] if self.mlflow else []
+        words += [f"--set={override}" for override in self.overrides]
+        home = "~/" if self.storage.startswith("~/") else ""  # left unquoted: the head's shell knows its home
+        return f"{shlex.join(words)} --storage {home}{shlex.quote(self.storage.removeprefix(home))}"
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What `status` needs to know again."""
+        return {"raysweep": self.sweep["name"], "storage": self.storage, "sweep": sweep_digest(self.sweep)}
+
+    @property
+    def runtime_env(self) -> dict[str, Any]:
+        """What is uploaded, and that stopping a job is a Ctrl-C with time to finish."""
+        stop = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_DEADLINE)}
+        return {
+            "working_dir": str(self.file.resolve().parent),
+            "excludes": list(NOT_UPLOADED),
+            "env_vars": stop,
+        }
+
+
+class Jobs:
+    """The sweeps among a cluster's jobs.
+
+    Args:
+        address: `http(s)://host:port` of the cluster's dashboard.
+
+    Raises:
+        InputError: the address is no such URL.
+        ClusterError: nothing answers there, it is no Ray, or it lets us not in.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        _probe(address)
+        with _talking(address):
+            from ray.job_submission import JobSubmissionClient
+
+            logging.getLogger("ray").setLevel(logging.ERROR)
+            logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)
+            self._client = JobSubmissionClient(address)
+
+    def submit(self, submission: Submission) -> dict[str, Any]:
+        """Start a sweep unless it runs already; its row, with `submitted` saying which.
+
+        An ended one is started again under an id with the attempt's number: it continues where it stopped.
+
+        Raises:
+            InputError: a sweep of this name runs in the same storage with other keys.
+        """
+        known = self._rows()
+        mine = [row for row in known if re.fullmatch(re.escape(submission.id) + r"(-\d+)?", row["id"])]
+        for row in known:
+            same = (row["name"], row["storage"]) == (submission.sweep["name"], submission.storage)
+            if same and row["state"] not in OVER:
+                if row in mine:
+                    return {**row, "submitted": False}
+                hint = f"Stop it first: raysweep stop {row['id']} --address {self.address}"
+                raise InputError("a sweep of this name runs with other keys", value=row["id"], suggestion=hint)
+        attempt = 1 + max((_attempt(row["id"], submission.id) for row in mine), default=0)
+        job = submission.id if attempt == 1 else f"{submission.id}-{attempt}"
+        submitted = True
+        with _talking(self.address):
+            try:
+                self._client.submit_job(
+                    submission_id=job,
+                    entrypoint=submission.entrypoint,
+                    runtime_env=submission.runtime_env,
+                    metadata=submission.metadata,
+                    entrypoint_num_cpus=0,  # with none asked for, Ray puts the driver on the head
+                )
+            except RuntimeError as error:
+                if "already exists" not in str(error):
+                    raise
+                submitted = False  # somebody submitted the same in this very moment
+        return {**self.find(job), "submitted": submitted}
+
+    def find(self, job: str) -> dict[str, Any]:
+        """One job's row, by its id or by its sweep's name (then the latest).
+
+        Raises:
+            InputError: there is none; the nearest one is suggested.
+        """
+        rows = self._rows()
+        for row in rows:
+            if row["id"] == job:
+                return row
+        named = [row for row in rows if row["name"] == job]
+        if named:
+            return named[-1]
+        known = [*(row["id"] for row in rows), *(row["name"] for row in rows)]
+        hint = did_you_mean(job, set(known)) if known else "No sweep was submitted there"
+        raise InputError(f"no such sweep at {self.address}", value=job, suggestion=hint)
+
+    def status(self, job: str | None = None, storage: Path | None = None) -> list[dict[str, Any]]:
+        """Rows of one or all jobs, with trials and best so far where the job's journal can be read from here.
+
+        Args:
+            job: id or sweep's name; None: all.
+            storage: where the jobs' storage is on this machine; default: the same path as there.
+        """
+        return [_with_progress(row, storage) for row in ([self.find(job)] if job else self._rows())]
+
+    def logs(self, job: str) -> str:
+        """All that a job has printed so far."""
+        found = self.find(job)["id"]
+        with _talking(self.address):
+            return str(self._client.get_job_logs(found))
+
+    def follow(self, job: str, write: Callable[[str], None]) -> None:
+        """Hand on what a job prints, until it ends."""
+        found = self.find(job)["id"]
+
+        async def drain() -> None:
+            async for piece in self._client.tail_job_logs(found):
+                write(piece)
+
+        with _talking(self.address):
+            asyncio.run(drain())
+
+    def stop(self, job: str) -> dict[str, Any]:
+        """End a job as Ctrl-C does and wait for it; its row, with `stopped` saying whether it ran."""
+        row = self.find(job)
+        if row["state"] in OVER:
+            return {**row, "stopped": False}
+        with _talking(self.address):
+            self._client.stop_job(row["id"])
+        deadline = time.monotonic() + STOP_DEADLINE + ANSWER_DEADLINE
+        while (row := self.find(row["id"]))["state"] not in OVER:
+            if time.monotonic() > deadline:
+                raise ClusterError(f"{row['id']} was asked to stop, but still runs after {STOP_DEADLINE} s")
+            time.sleep(0.3)
+        return {**row, "stopped": True}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        with _talking(self.address):
+            jobs = self._client.list_jobs()
+        rows = [_row(job) for job in jobs if "raysweep" in (job.metadata or {}) and job.submission_id]
+        return sorted(rows, key=lambda row: (row["started"] or 0.0, row["id"]))
+
+
+def _row(job: Any) -> dict[str, Any]:
+    metadata, state = job.metadata, job.status.value
+    message = job.message if state == "FAILED" else None
+    return {
+        "id": job.submission_id,
+        "name": metadata["raysweep"],
+        "state": STATES.get(state, state.lower()),
+        "started": job.start_time / 1000 if job.start_time else None,
+        "ended": job.end_time / 1000 if job.end_time else None,
+        "trials": None,
+        "best": None,
+        "storage": metadata["storage"],
+        "sweep": metadata["sweep"],
+        "message": message.strip().splitlines()[-1] if message and message.strip() else None,
+    }
+
+
+def _with_progress(row: dict[str, Any], storage: Path | None) -> dict[str, Any]:
+    """Add what the journal says, if the folder of that name here is this job's and not another machine's."""
+    folder = (storage or Path(row["storage"]).expanduser()) / row["name"]
+    if not (folder / "journal.jsonl").is_file():
+        return row
+    found = standing(folder)
+    if found["sweep"] != row["sweep"]:
+        return row
+    return {**row, "trials": found["trials"], "best": found["best"]}
+
+
+def _attempt(job: str, base: str) -> int:
+    return int(job[len(base) + 1 :] or 1)
+
+
+def _probe(address: str) -> None:
+    """Fail early and plainly: Ray's client has no time limit of its own."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        host, port, parts = None, 0, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host:
+        raise InputError("must read http(s)://host:port, as in http://localhost:8265", key="--address", value=address)
+    try:
+        socket.create_connection((host, port), timeout=ANSWER_DEADLINE).close()
+    except OSError as error:
+        raise ClusterError(f"no Ray cluster answers at {address} ({error.strerror or error})") from None
+
+
+@contextmanager
+def _talking(address: str) -> Iterator[None]:
+    """Ask Ray's client for what was asked of us, and say what went wrong in our words.
+
+    Ray lets RAY_ADDRESS outrank the address given, and leaves out what git ignores, which weights often are.
+    """
+    before = dict(os.environ)
+    for name in _OURS:
+        os.environ.pop(name, None)
+    os.environ |= {"RAY_RUNTIME_ENV_IGNORE_GITIGNORE": "1", "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": ""}
+    try:
+        yield
+    except (RaysweepError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise ClusterError(_explain(error, address)) from None
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _explain(error: Exception, address: str) -> str:
+    text = (str(error).strip().splitlines() or [""])[0]
+    if type(error).__name__ == "AuthenticationError":
+        hint = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file with the cluster's token"
+        return f"the cluster at {address} refuses this token ({text}): {hint}"
+    if type(error).__name__ in ("JSONDecodeError", "HTTPError", "KeyError"):
+        return f"what answers at {address} is no Ray dashboard ({text})"
+    return f"the cluster at {address} could not do it: {text or type(error).__name__}"

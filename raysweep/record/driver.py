@@ -1,0 +1,141 @@
+"""A sweep's driver as its folder shows it: whether one runs, how far it is, and how to end it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import InputError, StorageError, did_you_mean
+from raysweep.record.journal import read_events
+from raysweep.record.ledger import Ledger
+
+STOP_PATIENCE = 60.0
+"""Seconds that `stop_driver` waits for a driver to end."""
+
+
+def standing(folder: Path) -> dict[str, Any]:
+    """Where a sweep stands, from its journal, also while it runs: state, trials by state, the best so far.
+
+    `state` is `running` while a driver holds the journal, `stopped` when trials are left, else `done`.
+    """
+    ledger, started = Ledger(), None
+    for event in read_events(folder / "journal.jsonl"):
+        started = started or event["time"]
+        ledger.apply(event)
+    trials = ledger.trials.values()
+    best = min(
+        (trial for trial in trials if trial.state == "done" and trial.objective),
+        key=lambda trial: (trial.objective.value if trial.objective else 0.0, trial.number),
+        default=None,
+    )
+    left = ledger.running or not ledger.trials
+    return {
+        "id": folder.name,
+        "name": folder.name,
+        "state": "running" if holder(folder) else "stopped" if left else "done",
+        "started": started,
+        "ended": None if left else max(trial.ended or 0.0 for trial in trials),
+        "trials": dict(Counter(trial.state for trial in trials)),
+        "best": best.to_json() if best else None,
+        "storage": str(folder.parent),
+        "sweep": sweep_digest(ledger.sweep),
+    }
+
+
+def sweep_digest(plain: Any) -> str:
+    """Short name of what a sweep file says, all defaults filled in."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def sweep_folder(name: str, storage: Path) -> Path:
+    """The folder of a sweep that has a journal.
+
+    Raises:
+        InputError: there is none of that name; the nearest one is suggested.
+    """
+    if (storage / name / "journal.jsonl").is_file():
+        return storage / name
+    known = [folder.name for folder in sweep_folders(storage)]
+    hint = did_you_mean(name, known) if known else "Run one first: raysweep run SWEEP_FILE"
+    raise InputError(f"no sweep of this name in {storage}", value=name, suggestion=hint)
+
+
+def sweep_folders(storage: Path) -> list[Path]:
+    """Every sweep's folder in a storage."""
+    return sorted(path.parent for path in storage.glob("*/journal.jsonl"))
+
+
+def holder(folder: Path) -> tuple[str, int] | None:
+    """Host and process id of the driver that holds a sweep's journal; None when no driver does."""
+    try:
+        lock = (folder / "journal.lock").open(encoding="utf-8")
+    except OSError:
+        return None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            written = re.fullmatch(r"(.+), pid (\d+)", lock.read().strip())
+            return (written[1], int(written[2])) if written else ("another machine", 0)
+    return None
+
+
+def stop_driver(folder: Path, patience: float = STOP_PATIENCE) -> bool:
+    """End the driver of a sweep as Ctrl-C does and wait for it; False when none runs.
+
+    Raises:
+        StorageError: it runs on another machine, belongs to somebody else, or does not end.
+    """
+    found = holder(folder)
+    if found is None:
+        return False
+    host, pid = found
+    if host != socket.gethostname():
+        raise StorageError(f"{folder.name} runs on {host} (pid {pid}): stop it there")
+    try:
+        # A driver put in the background by a script ignores SIGINT; Ray ends one on SIGTERM in the same order.
+        os.kill(pid, signal.SIGTERM if _ignores_interrupt(pid) else signal.SIGINT)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        raise StorageError(f"{folder.name} is run by another user's process (pid {pid})") from None
+    deadline = time.monotonic() + patience
+    while holder(folder) == found:
+        if time.monotonic() > deadline:
+            raise StorageError(f"{folder.name} was asked to stop, but pid {pid} still runs after {patience:g} s")
+        time.sleep(0.1)
+    return True
+
+
+def driver_log(folder: Path, follow: bool = False) -> Iterator[str]:
+    """What the driver logged, piece by piece; with `follow`, until it ends."""
+    path = folder / "logs" / "driver.log"
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as log:
+        while True:
+            running = follow and holder(folder) is not None
+            if piece := log.read():
+                yield piece
+            if not running:
+                return
+            time.sleep(0.5)
+
+
+def _ignores_interrupt(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    ignored = re.search(r"^SigIgn:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return ignored is not None and bool(int(ignored[1], 16) >> (signal.SIGINT - 1) & 1)
