@@ -12,7 +12,9 @@ from raysweep.record.ledger import Ledger
 
 
 def fill(journal: Journal) -> None:
-    journal.append("sweep", format=1, id="a", sweep={"name": "s"}, identity={"data": "ab"}, versions={}, chapter={}, about={})
+    journal.append(
+        "sweep", format=1, id="a", sweep={"name": "s"}, identity={"data": "ab"}, versions={}, chapter={}, about={}
+    )
     journal.append("planned", number=0, key="k0", config={"lr": 0.1, "steps": 20}, target=20)
     journal.append("leased", number=0, host="h0", tune_trial="t0", attempt=0)
     for step, value in ((10, 3.0), (20, 2.0)):
