@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -11,8 +9,6 @@ from torch import nn
 from raysweep.data.load import load_data
 from raysweep.errors import InputError
 from raysweep.models.readout import Readout, features_readout
-
-CIFAR10 = Path(__file__).parents[2] / ".." / "shared" / "data" / "cifar10"
 
 
 class Net(nn.Module):
@@ -36,7 +32,8 @@ class Net(nn.Module):
 
 @pytest.fixture(scope="module")
 def images() -> torch.Tensor:
-    return torch.from_numpy(load_data(str(CIFAR10 / "test.parquet")).x[:4]).double()
+    grey = torch.from_numpy(load_data("zoo://fashion/test").x[:12])
+    return torch.nn.functional.pad(grey, (2, 2, 2, 2)).reshape(4, 3, 32, 32).double()
 
 
 def refusal(module: nn.Module, layer: str | None = None, unit: int | None = None, x: torch.Tensor | None = None) -> str:
