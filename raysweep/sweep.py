@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 STORAGE = "raysweep-runs"
 SLOTS = {"cpu": 16, "cuda": 512}
-MLFLOW_PATIENCE = 120.0
-"""Seconds that a finished sweep waits for MLflow to take the rest."""
+MLFLOW_PATIENCE = {True: 120.0, False: 5.0}
+"""Seconds that a finished sweep waits for MLflow to take the rest, by whether it answers."""
 
 Progress = Callable[[Event, Ledger], None]
 
@@ -106,7 +106,7 @@ def run(
                     run_trials(conductor, lambda number: trial_plan(conductor, pool.preference, number), folder)
                     pool.close()
             result = SweepResult(sweep.name, folder, ledger)
-            late = recorder.close(MLFLOW_PATIENCE, summary=result.summary(), tags=result.tags())
+            late = recorder.close(MLFLOW_PATIENCE[recorder.answers], summary=result.summary(), tags=result.tags())
         if late:
             say(f"{len(late)} trials are not in MLflow yet; run the sweep again to send them")
         else:

@@ -64,6 +64,11 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="raysweep-recorder", daemon=True)
         self._thread.start()
 
+    @property
+    def answers(self) -> bool:
+        """Whether MLflow took what it was last sent."""
+        return self._sink is not None and self._failures == 0
+
     def submit(self, trial: Trial) -> None:
         """Record this copy of a trial soon; never blocks. The caller must not change the copy afterwards."""
         with self._changed:

@@ -1,0 +1,37 @@
+"""A user's own networks and data, as they lie beside a sweep file; copied there by the tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def build_generator() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(4, 16), nn.LeakyReLU(0.2), nn.Linear(16, 64), nn.Sigmoid(), nn.Unflatten(1, (1, 8, 8))
+    )
+
+
+def build_classifier() -> nn.Module:
+    features = nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten())
+    return nn.Sequential(features, nn.Linear(6 * 36, 3))
+
+
+class BreaksOn(nn.Module):
+    """Not a number as soon as an input is brighter than any real one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = build_classifier()
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.classifier(x)
+        bright = x.flatten(1).mean(dim=1, keepdim=True) > 0.5
+        return torch.where(bright, torch.full_like(logits, torch.nan), logits)
+
+
+def images() -> tuple[np.ndarray, np.ndarray, list[str]]:
+    random = np.random.default_rng(0)
+    x = random.uniform(0.0, 0.9, (60, 1, 8, 8)).astype(np.float32)
+    return x, np.arange(60) % 3, ["ring", "bar", "dot"]

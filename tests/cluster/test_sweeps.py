@@ -1,0 +1,189 @@
+"""Whole sweeps over a user's own small networks, on a real Ray: scheduling changes no result, and faults lose none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+import yaml
+from safetensors.torch import save_file
+
+import raysweep
+from raysweep.cluster.runtime import ray_runtime
+from raysweep.outcome import SweepResult
+from raysweep.record.journal import Event
+from raysweep.record.ledger import Ledger
+from raysweep.record.store import local_store, open_client
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One Ray for the module; sweeps join it."""
+    with ray_runtime(4):
+        yield
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A user's folder: own code, weights and a sweep file."""
+    from tests.cluster import own_models
+
+    shutil.copyfile(own_models.__file__, tmp_path / "own_models.py")
+    torch.manual_seed(0)
+    save_file(own_models.build_generator().state_dict(), tmp_path / "generator.safetensors")
+    classifier = own_models.build_classifier()
+    classifier(torch.rand(64, 1, 8, 8))  # batch norm's running statistics
+    save_file(classifier.state_dict(), tmp_path / "classifier.safetensors")
+    sweep = {
+        "name": "own",
+        "method": "am",
+        "models": {
+            "generator": {"source": "own_models:build_generator", "weights": "generator.safetensors"},
+            "classifier": {"source": "own_models:build_classifier", "weights": "classifier.safetensors"},
+        },
+        "data": "own_models:images",
+        "target": "bar",
+        "examples": 6,
+        "space": {
+            "lr": {"choice": [0.1, 0.01]},
+            "prior_weight": {"choice": [0.1, 0.001]},
+            "steps": {"choice": [9, 27]},
+        },
+        "concurrency": 4,
+        "objective": "response_fd",
+    }
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    return tmp_path
+
+
+def sweep(home: Path, storage: str, *overrides: str, **options: Any) -> SweepResult:
+    return raysweep.run(home / "sweep.yaml", storage=home / storage, overrides=overrides, **options)
+
+
+def scores(result: SweepResult) -> dict[str, float | None]:
+    """Objective by configuration."""
+    trials = result.ledger.trials.values()
+    return {json.dumps(t.config, sort_keys=True): t.objective.value if t.objective else None for t in trials}
+
+
+def test_two_hosts_give_bitwise_what_one_gives(home: Path) -> None:
+    one = sweep(home, "one", "hosts.cpus=2")
+    two = sweep(home, "two", "hosts.count=2", "hosts.cpus=1")
+    assert scores(one) == scores(two)
+    assert {trial.host for trial in two.ledger.trials.values()} == {"own/host-0", "own/host-1"}
+    assert one.trials["response_fd"].notna().all()
+
+
+def test_killing_one_of_two_hosts_moves_its_trials_and_changes_no_score(home: Path) -> None:
+    undisturbed = sweep(home, "calm", "space.steps.choice=[300, 900]", "hosts.count=2", "hosts.cpus=1")
+    killed: list[int] = []
+
+    def kill_once(event: Event, ledger: Ledger) -> None:
+        if event["event"] == "leased" and event["number"] == 2 and not killed:
+            host = ray.get_actor("own/host-0", namespace="raysweep")
+            killed.append(ray.get(host.ready.remote())["pid"])
+            threading.Timer(0.3, os.kill, (killed[0], signal.SIGKILL)).start()
+
+    disturbed = sweep(
+        home, "storm", "space.steps.choice=[300, 900]", "hosts.count=2", "hosts.cpus=1", on_event=kill_once
+    )
+    assert killed
+    assert scores(disturbed) == scores(undisturbed)
+    assert {trial.state for trial in disturbed.ledger.trials.values()} == {"done"}
+
+
+def test_asha_prunes_the_same_trials_however_they_are_scheduled(home: Path) -> None:
+    asha = ("stop.scheduler=asha", "stop.min_steps=9", "space.steps=81", "space.lr.choice=[0.3, 0.1, 0.01, 0.001]")
+    one = sweep(home, "one", *asha, "hosts.cpus=1")
+    two = sweep(home, "two", *asha, "hosts.count=2", "hosts.cpus=1")
+    states = [trial.state for trial in one.ledger.trials.values()]
+    assert {"done", "pruned"} == set(states)
+    assert states == [trial.state for trial in two.ledger.trials.values()]
+    assert scores(one) == scores(two)
+    pruned = [trial for trial in one.ledger.trials.values() if trial.state == "pruned"]
+    assert all(trial.reason and trial.reason.startswith("stopped at step") for trial in pruned)
+
+
+def test_a_trial_that_turns_nan_fails_with_its_reason_and_the_sweep_goes_on(home: Path) -> None:
+    weights = {f"classifier.{name}": value for name, value in _load(home / "classifier.safetensors").items()}
+    save_file(weights, home / "breaking.safetensors")
+    result = sweep(
+        home,
+        "nan",
+        "models.classifier={source: 'own_models:BreaksOn', weights: breaking.safetensors}",
+        "space.lr.choice=[3.0, 0.0001]",
+    )
+    by_lr = {lr: {t.state for t in result.ledger.trials.values() if t.config["lr"] == lr} for lr in (3.0, 0.0001)}
+    assert by_lr == {3.0: {"failed"}, 0.0001: {"done"}}
+    reasons = [trial.reason or "" for trial in result.ledger.trials.values() if trial.state == "failed"]
+    assert all("not finite at step" in reason for reason in reasons)
+
+
+def test_a_sweep_without_mlflow_finishes_and_is_recorded_once_when_run_again(home: Path) -> None:
+    said: list[str] = []
+    first = sweep(home, "runs", mlflow="http://127.0.0.1:9", notify=said.append)
+    assert all(trial.state == "done" for trial in first.ledger.trials.values())
+    assert any("MLflow" in line for line in said)
+    second = sweep(home, "runs")
+    assert not second.ledger.unsynced
+    client = open_client(local_store(home / "runs"))
+    experiment = client.get_experiment_by_name("own")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=100)
+    assert len(runs) == 1 + len(first.ledger.trials)
+
+
+def test_an_interrupted_sweep_continues_to_the_scores_of_an_undisturbed_one(home: Path) -> None:
+    undisturbed = sweep(home, "calm", "search.sampler=tpe", "budget.trials=10")
+
+    def interrupt(event: Event, ledger: Ledger) -> None:
+        if event["event"] == "ended" and event["number"] == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(home, "storm", "search.sampler=tpe", "budget.trials=10", on_event=interrupt)
+    resumed = sweep(home, "storm", "search.sampler=tpe", "budget.trials=10")
+    assert scores(resumed) == scores(undisturbed)
+    assert [t.config for t in resumed.ledger.trials.values()] == [t.config for t in undisturbed.ledger.trials.values()]
+
+
+def test_two_objectives_are_both_scored_with_intervals(home: Path) -> None:
+    result = sweep(
+        home,
+        "pareto",
+        "search.sampler=nsga2",
+        "budget.trials=6",
+        "objective=[response_fd, {name: feature_fd, layer: '0.2'}, kid]",
+        "target={layer: '0.0', unit: 2}",
+        "direction=minimise",
+    )
+    for trial in result.ledger.trials.values():
+        assert trial.result is not None
+        assert list(trial.result.objectives) == ["response_fd", "feature_fd", "kid"]
+        assert all(m.low <= m.value <= m.high for m in trial.result.objectives.values())
+
+
+def test_a_new_sweep_starts_from_an_old_ones_results(home: Path) -> None:
+    sweep(home, "runs", "search.sampler=random", "budget.trials=5")
+    warm = sweep(home, "runs", "name=second", "search={sampler: tpe, from: own, startup: 5}", "budget.trials=3")
+    assert len(warm.ledger.chapter["warm"]) == 5
+    assert len(warm.ledger.trials) == 3
+
+
+def _load(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
