@@ -101,10 +101,12 @@ def run(
                 recorder.submit(trial)
             if conductor.has_work:
                 plan, cpus = host_plan(sweep, workload, folder, numerics)
-                with ray_runtime(cpus * sweep.hosts.count):
-                    pool = HostPool(sweep.name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus)
+                name = f"{sweep.name}-{str(ledger.sweep_id)[:8]}"
+                with (
+                    ray_runtime(cpus * sweep.hosts.count),
+                    HostPool(name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus) as pool,
+                ):
                     run_trials(conductor, lambda number: trial_plan(conductor, pool.preference, number), folder)
-                    pool.close()
             result = SweepResult(sweep.name, folder, ledger)
             late = recorder.close(MLFLOW_PATIENCE[recorder.answers], summary=result.summary(), tags=result.tags())
         if late:

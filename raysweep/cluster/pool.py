@@ -14,14 +14,15 @@ from raysweep.errors import HostLost
 NAMESPACE = "raysweep"
 START_DEADLINE = 300.0
 CALL_DEADLINE = 300.0
+CLOSE_DEADLINE = 10.0
 PAUSE = 0.5
 
 
 class HostPool:
-    """The host actors of one sweep.
+    """The host actors of one sweep; a context manager that ends them.
 
     Args:
-        sweep: name of the sweep; hosts are called `SWEEP/host-0`, ….
+        sweep: what tells this sweep from others on the cluster; hosts are called `SWEEP/host-0`, ….
         plan: what each host is started with.
         count: how many.
         cpus, gpus: what Ray reserves for each.
@@ -50,6 +51,19 @@ class HostPool:
             for name in self.names
         ]
         try:
+            self._await_hosts(count, cpus, gpus)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> HostPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _await_hosts(self, count: int, cpus: int, gpus: int) -> None:
+        try:
             self.about = ray.get([handle.ready.remote() for handle in self.handles], timeout=START_DEADLINE)
         except ray.exceptions.GetTimeoutError:
             wanted = f"{count} × ({cpus} CPUs, {gpus} GPUs)"
@@ -76,9 +90,20 @@ class HostPool:
         return {"row_steps": steps, "occupancy": occupancy}
 
     def close(self) -> None:
-        """End the hosts."""
+        """End the hosts and wait until their names are free again."""
         for handle in self.handles:
             ray.kill(handle)
+        deadline = time.monotonic() + CLOSE_DEADLINE
+        while time.monotonic() < deadline and any(_exists(name) for name in self.names):
+            time.sleep(0.05)
+
+
+def _exists(name: str) -> bool:
+    try:
+        ray.get_actor(name, namespace=NAMESPACE)
+    except ValueError:
+        return False
+    return True
 
 
 def advance_somewhere(

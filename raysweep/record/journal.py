@@ -59,7 +59,7 @@ class Journal:
         """Write one event durably, then hand it on. Events of several threads are written one after the other."""
         with self._lock:
             entry = {"event": event, "time": time.time(), **fields}
-            body = json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=True)
+            body = json.dumps(entry, separators=(",", ":"), allow_nan=True)
             end = self._file.seek(0, os.SEEK_END)
             try:
                 self._file.write(b"%08x %s\n" % (zlib.crc32(body.encode()), body.encode()))
