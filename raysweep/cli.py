@@ -241,7 +241,11 @@ def status(
     from raysweep import control
 
     rows = control.status(sweep, address, storage, STORAGE)
-    print(json.dumps(rows[0] if sweep else rows, indent=2) if as_json else "\n".join(map(control.in_words, rows)))
+    print(
+        json.dumps(rows[0] if sweep else rows, indent=2)
+        if as_json
+        else "\n".join(map(control.in_words, rows)) or "no sweeps"
+    )
 
 
 @app.command()
