@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 STORAGE = "raysweep-runs"
 SLOTS = {"cpu": 16, "cuda": 512}
-MLFLOW_PATIENCE = {True: 120.0, False: 5.0}
-"""Seconds that a finished sweep waits for MLflow to take the rest, by whether it answers."""
+MLFLOW_PATIENCE, MLFLOW_PATIENCE_FAILING = 120.0, 5.0
+"""Seconds that a finished sweep waits for MLflow to take the rest; the second when it does not answer."""
 
 Progress = Callable[[Event, Ledger], None]
 
@@ -108,7 +108,11 @@ def run(
                 ):
                     run_trials(conductor, lambda number: trial_plan(conductor, pool.preference, number), folder)
             result = SweepResult(sweep.name, folder, ledger)
-            late = recorder.close(MLFLOW_PATIENCE[recorder.answers], summary=result.summary(), tags=result.tags())
+            late = recorder.close(
+                MLFLOW_PATIENCE_FAILING if recorder.failing else MLFLOW_PATIENCE,
+                summary=result.summary(),
+                tags=result.tags(),
+            )
         if late:
             say(f"{len(late)} trials are not in MLflow yet; run the sweep again to send them")
         else:

@@ -65,9 +65,9 @@ class Recorder:
         self._thread.start()
 
     @property
-    def answers(self) -> bool:
-        """Whether MLflow took what it was last sent."""
-        return self._sink is not None and self._failures == 0
+    def failing(self) -> bool:
+        """Whether MLflow refused, or did not answer, when it was last tried."""
+        return self._failures > 0
 
     def submit(self, trial: Trial) -> None:
         """Record this copy of a trial soon; never blocks. The caller must not change the copy afterwards."""

@@ -27,7 +27,7 @@ class BreaksOn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.classifier(x)
-        bright = x.flatten(1).mean(dim=1, keepdim=True) > 0.5
+        bright = x.flatten(1).amax(dim=1, keepdim=True) > 0.95
         return torch.where(bright, torch.full_like(logits, torch.nan), logits)
 
 
