@@ -101,7 +101,7 @@ def draw_samples(real: Tensor, made: Tensor, logits: Tensor, file: Path) -> None
         cell.imshow(picture[0].float(), origin="lower", aspect="auto", cmap="magma", vmin=-9, vmax=4)
         cell.set_title(title, fontsize=8)
         cell.axis("off")
-    figure.savefig(file, dpi=60)
+    figure.savefig(file, dpi=45)
 
 
 def write_sounds(real: Tensor, made: Tensor, folder: Path) -> None:
