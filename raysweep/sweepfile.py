@@ -11,10 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from raysweep.errors import InputError, RaysweepError, did_you_mean
+from raysweep.document import Document
+from raysweep.errors import InputError, RaysweepError, nearest
+from raysweep.schema_errors import schema_errors
+from raysweep.search.domains import parse_domain
+from raysweep.search.policies import make_policy
 from raysweep.search.samplers import check_sampler
 from raysweep.search.space import Space, parse_space
-from raysweep.yaml_source import Path_, parse_scalar, parse_yaml
+from raysweep.yaml_source import parse_yaml
 
 
 def _short(name: str) -> BeforeValidator:
@@ -27,7 +31,7 @@ def _listed(value: Any) -> Any:
 
 
 class _Keys(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ModelKeys(_Keys):
@@ -48,12 +52,14 @@ class DataKeys(_Keys):
 
 
 class TargetKeys(_Keys):
-    """What is explained: a class by name or index, or unit `unit` of the named layer `layer` (spatial mean)."""
+    """What is explained: a class by name or index, or unit `unit` of the named layer `layer` (spatial mean).
+
+    A class with a `layer` is the class's unit of that layer: the logits of a network that ends in a softmax.
+    """
 
     class_: str | int | None = Field(None, alias="class")
     layer: str | None = None
     unit: int | None = Field(None, ge=0)
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class MethodKeys(_Keys):
@@ -87,7 +93,6 @@ class SearchKeys(_Keys):
     sampler: Literal["grid", "random", "tpe", "gp", "cmaes", "nsga2"] = "grid"
     startup: int = Field(10, ge=1)
     from_: str | None = Field(None, alias="from")
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class StopKeys(_Keys):
@@ -157,24 +162,30 @@ class SweepFile:
     Args:
         sweep: what the file says.
         folder: the file's own folder: what its relative paths and its modules are looked up from.
-        path: the file, None for a sweep given as plain data.
-        lines: line of each key.
+        document: the file as it is written.
     """
 
-    def __init__(self, sweep: Sweep, folder: Path, path: Path | None = None, lines: dict[Path_, int] | None = None):
-        self.sweep, self.folder, self.path, self.lines = sweep, folder, path, lines or {}
+    def __init__(self, sweep: Sweep, folder: Path, document: Document):
+        self.sweep, self.folder, self.document = sweep, folder, document
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None for a sweep given as plain data."""
+        return Path(self.document.file) if self.document.file else None
 
     def located(self, error: InputError) -> InputError:
         """The same error with the file and the line of its key filled in."""
-        return _located(error, str(self.path) if self.path else None, self.lines)
+        return self.document.located(error)
 
 
 class SweepFileErrors(InputError):
-    """All that is wrong with a sweep file, one line each."""
+    """All that is wrong with a sweep file, one line each, in the order of the file."""
 
     def __init__(self, errors: Sequence[InputError]) -> None:
-        self.errors = list(errors)
-        super().__init__(errors[0].rule, key=errors[0].key, file=errors[0].file, line=errors[0].line)
+        self.errors = sorted(errors, key=lambda error: error.line or 0)
+        first = self.errors[0]
+        super().__init__(first.rule, key=first.key, file=first.file, line=first.line, suggestion=first.suggestion)
+        self.value = first.value
 
     def _message(self) -> str:
         return "\n".join(str(error) for error in self.errors)
@@ -194,41 +205,65 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
         InputError: names file, line, key, rule and value of everything that does not hold.
     """
     file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError("must be a text file in UTF-8", file=str(path)) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    raw, lines = parse_yaml(text, str(path))
+    raw, lines = parse_yaml(_read(file), str(path))
+    if raw is None:
+        raise InputError("is empty; it must be a mapping of keys, as in jobs/quickstart.yaml", file=str(path), line=1)
     if not isinstance(raw, dict):
         raise InputError("must be a mapping of keys, as in jobs/quickstart.yaml", file=str(path), line=1, value=raw)
+    document = Document(raw, str(path), lines)
     for override in overrides:
-        _override(raw, override, lines)
-    return check_sweep(raw, file.resolve().parent, file, lines)
+        document.override(override)
+    return check_sweep(document, file.resolve().parent)
 
 
-def check_sweep(
-    raw: dict[str, Any], folder: Path, path: Path | None = None, lines: dict[Path_, int] | None = None
-) -> SweepFile:
-    """The sweep that plain data describes; see `load_sweep`."""
-    where = str(path) if path else None
+def check_sweep(document: Document, folder: Path) -> SweepFile:
+    """The sweep that plain data describes, its relative paths looked up from `folder`; see `load_sweep`."""
+    found = space_errors(document.raw.get("space"))
     try:
-        sweep = Sweep.model_validate(raw)
+        sweep = Sweep.model_validate(document.raw)
     except ValidationError as error:
-        found = [_from_pydantic(detail, raw) for detail in error.errors()]
-        raise SweepFileErrors([_located(one, where, lines or {}) for one in found]) from None
-    file = SweepFile(sweep, (folder / (sweep.folder or ".")).resolve(), path, lines)
+        found += schema_errors(error, Sweep)
+    if found:
+        raise SweepFileErrors([document.located(one) for one in found])
+    file = SweepFile(sweep, (folder / (sweep.folder or ".")).resolve(), document)
     try:
-        _check_search(sweep)
+        if not file.folder.is_dir():
+            raise InputError("must be a folder that exists", key="folder", value=sweep.folder)
+        _check_between_keys(sweep)
     except InputError as error:
         raise file.located(error) from None
     return file
 
 
-def _check_search(sweep: Sweep) -> None:
+def space_errors(space: Any) -> list[InputError]:
+    """What is wrong with the values of each parameter of a space; not what holds between parameters."""
+    found = []
+    for name, body in space.items() if isinstance(space, dict) else ():
+        values = {key: value for key, value in body.items() if key != "when"} if isinstance(body, dict) else body
+        try:
+            parse_domain(values, f"space.{name}")
+        except InputError as error:
+            found.append(error)
+    return found
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = file.read_bytes().count(b"\n", 0, error.start) + 1
+        raise InputError("must be text in UTF-8", file=str(file), line=line) from None
+    except (OSError, ValueError) as error:
+        known = [beside.name for beside in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+        close = nearest(file.name, known)
+        hint = f"Did you mean '{file.with_name(close)}'?" if close else None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot be read: {reason}", file=str(file), suggestion=hint) from None
+
+
+def _check_between_keys(sweep: Sweep) -> None:
     """The rules that hold between keys."""
-    space = sweep.parsed_space
+    space, target = sweep.parsed_space, sweep.target
     check_sampler(space, sweep.search.sampler, len(sweep.objective))
     if sweep.search.sampler != "grid" and sweep.budget == BudgetKeys():
         raise InputError(
@@ -236,68 +271,16 @@ def _check_search(sweep: Sweep) -> None:
             key="budget",
             suggestion="Write budget: {trials: 50}",
         )
-    target = sweep.target
-    if (target.class_ is None) == (target.layer is None or target.unit is None):
-        raise InputError(
-            "must be a class, or a layer with a unit", key="target", value=target.model_dump(exclude_none=True)
-        )
+    if "steps" in space:
+        stop = sweep.stop.model_dump()
+        make_policy(stop.pop("scheduler"), space["steps"].domain, sweep.concurrency, **stop)
+    if (target.class_ is None) == (target.unit is None) or (target.unit is not None and target.layer is None):
+        found = target.model_dump(by_alias=True, exclude_none=True)
+        raise InputError("must be either a class, or a layer with a unit", key="target", value=found)
     names = [objective.name for objective in sweep.objective]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError("must not name an objective twice", key="objective", value=name)
-
-
-def _from_pydantic(detail: Any, raw: Any) -> InputError:
-    location = tuple(part for part in detail["loc"] if part != "class_")
-    key = ".".join(str(part) for part in location)
-    kind = detail["type"]
-    if kind == "extra_forbidden":
-        fields = _fields_at(location[:-1])
-        return InputError("unknown key", key=key, suggestion=did_you_mean(str(location[-1]), fields))
-    if kind == "missing":
-        return InputError("must be given", key=key)
-    if kind == "literal_error":
-        choices = [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return InputError(
-            "no such choice", key=key, value=detail["input"], suggestion=did_you_mean(str(detail["input"]), choices)
-        )
-    rule = detail["msg"].removeprefix("Input ").replace("should", "must")
-    return InputError(rule, key=key, value=detail["input"])
-
-
-def _fields_at(location: tuple[Any, ...]) -> list[str]:
-    """The keys that a sweep file may have below `location`."""
-    schema: Any = Sweep.model_json_schema(by_alias=True)
-    definitions = schema.get("$defs", {})
-    for part in location:
-        schema = schema["items"] if isinstance(part, int) else schema["properties"][part]
-        options = schema.get("anyOf", [schema])
-        schema = next((o for o in options if "$ref" in o or "items" in o), schema)
-        schema = definitions[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
-    return list(schema.get("properties", {}))
-
-
-def _located(error: InputError, file: str | None, lines: dict[Path_, int]) -> InputError:
-    if isinstance(error, SweepFileErrors) or error.file:
-        return error
-    path: Path_ = tuple(int(p) if p.isdigit() else p for p in (error.key or "").split(".") if p)
-    while path and path not in lines:
-        path = path[:-1]
-    error.file, error.line = file, lines.get(path) or None
-    return error
-
-
-def _override(raw: dict[str, Any], override: str, lines: dict[Path_, int]) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise InputError("must read key=value", key="--set", value=override)
-    *parents, last = key.split(".")
-    place: Any = raw
-    for parent in parents:
-        place = place.setdefault(parent, {}) if isinstance(place, dict) else None
-        if not isinstance(place, dict):
-            raise InputError(f"cannot set a key below '{parent}', which is no mapping", key="--set", value=override)
-    place[last] = parse_scalar(value)
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise InputError("must not name an objective twice", key=f"objective.{index}", value=name)
 
 
 __all__ = ["RaysweepError", "Sweep", "SweepFile", "SweepFileErrors", "check_sweep", "load_sweep"]

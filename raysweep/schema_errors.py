@@ -1,0 +1,81 @@
+"""What pydantic finds wrong with a sweep file, in this project's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from raysweep.errors import InputError, did_you_mean, nearest
+
+_RULES = {
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be finite",
+    "dict_type": "must be a mapping of keys",
+    "model_type": "must be a mapping of keys",
+    "too_short": "must not be empty",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "string_pattern_mismatch": "must be 1 to 100 letters, digits, '.', '_' and '-', the first a letter or digit",
+}
+
+
+def schema_errors(error: ValidationError, model: type[BaseModel]) -> list[InputError]:
+    """One error for each key that does not hold; a key that is only misspelt is not also reported as absent."""
+    details = {_location(detail): detail for detail in error.errors()}
+    unknown = {place: _fields(model, place[:-1]) for place, d in details.items() if d["type"] == "extra_forbidden"}
+    misspelt = {(*place[:-1], nearest(str(place[-1]), fields)) for place, fields in unknown.items()}
+    found = []
+    for place, detail in details.items():
+        key = ".".join(map(str, place))
+        if place in unknown:
+            hint = did_you_mean(str(place[-1]), unknown[place])
+            found.append(InputError("unknown key", key=key, suggestion=hint))
+        elif detail["type"] == "missing":
+            found += [InputError("must be given", key=key)] if place not in misspelt else []
+        elif detail["input"] is None:
+            found.append(InputError("must have a value", key=key))
+        else:
+            found.append(_broken(detail, key, model, place))
+    return found
+
+
+def _location(detail: Any) -> tuple[Any, ...]:
+    """The path of keys; of a union (a class is text or a number) pydantic tells the branch too."""
+    place = tuple(detail["loc"])
+    return place[:-1] if place[-2:-1] == ("class",) else place
+
+
+def _broken(detail: Any, key: str, model: type[BaseModel], place: tuple[Any, ...]) -> InputError:
+    kind, value = detail["type"], detail["input"]
+    if place[-1] == "class":
+        hint = "Write it in quotes" if isinstance(value, bool) else None
+        return InputError("must be a class by name or index", key=key, value=value, suggestion=hint)
+    if kind == "literal_error":
+        choices = [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return InputError("no such choice", key=key, value=value, suggestion=did_you_mean(str(value), choices))
+    rule = _RULES.get(kind, detail["msg"].removeprefix("Input ").replace("should", "must"))
+    hint = None
+    if kind == "string_type" and isinstance(value, (int, float)):
+        hint = "Write it in quotes"
+    elif kind == "int_type" and isinstance(value, float) and value.is_integer():
+        hint = f"Write {int(value)}"
+    elif kind in ("int_type", "float_type") and isinstance(value, str) and value.strip().replace(".", "", 1).isdigit():
+        hint = "Write it without quotes"
+    elif kind == "model_type":
+        hint = f"Valid: {', '.join(sorted(_fields(model, place)))}"
+    return InputError(rule.format(**detail.get("ctx", {})), key=key, value=value, suggestion=hint)
+
+
+def _fields(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
+    """The keys that there may be at `place`."""
+    schema: Any = model.model_json_schema(by_alias=True)
+    definitions = schema.get("$defs", {})
+    for part in place:
+        schema = schema["items"] if isinstance(part, int) else schema["properties"][part]
+        options = schema.get("anyOf", [schema])
+        schema = next((option for option in options if "$ref" in option or "items" in option), schema)
+        schema = definitions[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+    return list(schema.get("properties", {}))
