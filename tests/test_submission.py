@@ -24,7 +24,7 @@ def sweep_file(tmp_path: Path, jobs: Path) -> Path:
 
 
 def test_a_network_that_cannot_run_is_found_before_the_cluster_is_asked(sweep_file: Path) -> None:
-    with pytest.raises(InputError, match=r"mine\.yaml:\d+: target") as caught:
+    with pytest.raises(InputError, match=r"mine\.yaml with --set target=sneeker: target") as caught:
         submit(sweep_file, NOWHERE, overrides=["target=sneeker"])
     assert "Did you mean 'sneaker'" in str(caught.value)
 
