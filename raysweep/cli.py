@@ -303,6 +303,11 @@ def print_best(result: SweepResult, file: Path | None, storage: Path) -> None:
             f"  {found['margin']:.4g} ahead of the second"
             + (f"; the best with probability {sure:.2f}" if sure is not None else "")
         )
+    if "pareto" in found:
+        print(f"  Pareto front over {', '.join(result.objective_names)}:")
+        for row in found["pareto"]:
+            others = "  ".join(f"{name} {row['metrics'][name]:.4g}" for name in result.objective_names[1:])
+            print(f"    trial {row['number']:<4} {measured(row)}  {others}")
     if file is not None:
         where = "" if storage == STORAGE else f" --storage {storage}"
         verbs = (f"report {result.name}", f"best {result.name} -o best.yaml", "ui")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raysweep.errors import InputError, did_you_mean
-from raysweep.objectives.ranking import margin, probability_best, rank
+from raysweep.objectives.ranking import margin, pareto_front, probability_best, rank
 from raysweep.record.explanations import read_explanations
 from raysweep.record.journal import read_events
 from raysweep.record.ledger import Ledger
@@ -64,6 +64,13 @@ class SweepResult:
         return finished[0] if finished else None
 
     @property
+    def pareto(self) -> list[Trial]:
+        """The finished trials that no other matches in every objective and beats in one; best first."""
+        points = {t.number: [m.value for m in t.result.objectives.values()] for t in self.finished if t.result}
+        front = set(pareto_front(points))
+        return [trial for trial in self.finished if trial.number in front]
+
+    @property
     def margin(self) -> float | None:
         """How far the second best lies behind."""
         return margin({trial.number: trial.objective.value for trial in self.finished if trial.objective})
@@ -103,7 +110,10 @@ class SweepResult:
         best = self.best
         if best is None:
             return None
-        return {**best.to_json(), "margin": self.margin, "probability_best": self.probability.get(best.number)}
+        found = {**best.to_json(), "margin": self.margin, "probability_best": self.probability.get(best.number)}
+        if len(self.objective_names) > 1:
+            found["pareto"] = [trial.to_json() for trial in self.pareto]
+        return found
 
     def summary(self) -> dict[str, float]:
         """The parent run's metrics."""

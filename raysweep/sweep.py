@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 import os
+import platform
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -209,7 +210,7 @@ def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
 def open_chapter(
     journal: Journal, ledger: Ledger, file: SweepFile, workload: Workload, storage: Path
 ) -> dict[str, Any]:
-    """Journal the sweep, its numerics and, when the search changed since last time, the start of a new study.
+    """Journal the sweep, this session, the numerics and, when the search changed, the start of a new study.
 
     Raises:
         SweepConflict: a sweep of this name explains something else.
@@ -247,6 +248,7 @@ def open_chapter(
                 "objectives": list(describe_objectives(workload)),
             },
         )
+    journal.append("session", driver={"host": platform.node(), "pid": os.getpid()})
     if not ledger.numerics:
         device = "cuda" if sweep.hosts.gpus else "cpu"
         numerics = {"precision": sweep.precision, "slots": SLOTS[device], "device": device, "threads": 1}

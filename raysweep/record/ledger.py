@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | sweep | format, id, sweep, identity, versions, chapter, about | the sweep file as resolved, the fingerprints |
 | | | that make it this sweep, where its present search began, and what a reader wants to know |
+| session | driver | a driver opened the sweep, to run or continue it |
 | numerics | numerics | precision, slots and threads that every host uses from here on |
 | planned | number, key, config, target | a trial was suggested; it will end `done`, `pruned` or `failed` |
 | leased | number, host, tune_trial, attempt | a host works on it |
@@ -41,6 +42,10 @@ class Ledger:
         self.targets: dict[int, int] = {}
         self.decisions: dict[tuple[int, int], str] = {}
         self.sweep_run: str | None = None
+        self.session: tuple[float, float] | None = None
+        """When the present session began and when it last journaled something, seconds since the epoch."""
+        self.earlier_seconds = 0.0
+        """How long the sessions before it ran."""
 
     def apply(self, event: Event) -> None:
         """Take one event into account.
@@ -52,6 +57,8 @@ class Ledger:
         if handler is None:
             raise StorageError(f"the journal has an event that this version does not know: {event['event']}")
         handler(event)
+        if self.session is not None:
+            self.session = (self.session[0], max(self.session[1], event["time"]))
 
     @property
     def home(self) -> str | None:
@@ -87,6 +94,11 @@ class Ledger:
             raise StorageError(f"the journal has format {event['format']}; this version reads up to {FORMAT}")
         self.sweep, self.identity, self.versions = event["sweep"], event["identity"], event["versions"]
         self.sweep_id, self.chapter, self.about = event["id"], event["chapter"], event["about"]
+
+    def _session(self, event: Event) -> None:
+        if self.session is not None:
+            self.earlier_seconds += self.session[1] - self.session[0]
+        self.session = (event["time"], event["time"])
 
     def _numerics(self, event: Event) -> None:
         self.numerics = event["numerics"]

@@ -66,8 +66,13 @@ class Trial:
         return next(iter(self.result.objectives.values())) if self.result else None
 
     def to_json(self) -> dict[str, Any]:
-        """The row that `raysweep trials --json` prints."""
+        """The row that `raysweep trials --json` prints; objectives beside the first stand among the metrics."""
         objective = self.objective
+        metrics: dict[str, float] = {}
+        if self.result is not None:
+            for name, measured in list(self.result.objectives.items())[1:]:
+                metrics |= {name: measured.value, f"{name}.low": measured.low, f"{name}.high": measured.high}
+            metrics |= self.result.metrics
         return {
             "number": self.number,
             "key": self.key,
@@ -75,6 +80,6 @@ class Trial:
             "config": self.config,
             "objective": objective.value if objective else None,
             "interval": [objective.low, objective.high] if objective else None,
-            "metrics": dict(self.result.metrics) if self.result else {},
+            "metrics": metrics,
             "reason": self.reason,
         }

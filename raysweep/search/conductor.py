@@ -147,7 +147,7 @@ class Conductor:
             furthest[key] = max(furthest.get(key, 0), step)
         return Used(
             trials=len(self.ledger.trials),
-            seconds=time.monotonic() - self._began,
+            seconds=self.ledger.earlier_seconds + time.monotonic() - self._began,
             row_steps=sum(furthest.values()) * self.examples,
         )
 

@@ -175,6 +175,14 @@ def test_two_objectives_are_both_scored_with_intervals(home: Path) -> None:
         assert trial.result is not None
         assert list(trial.result.objectives) == ["response_fd", "feature_fd", "kid"]
         assert all(m.low <= m.value <= m.high for m in trial.result.objectives.values())
+    found = result.best_json()
+    assert found is not None
+    front = {row["number"] for row in found["pareto"]}
+    assert found["number"] in front
+    points = [(n, [m.value for m in t.result.objectives.values()]) for n, t in result.ledger.trials.items() if t.result]
+    for number, point in points:
+        beaten = any(all(a <= b for a, b in zip(other, point, strict=True)) and other != point for _, other in points)
+        assert (number in front) is not beaten
 
 
 def test_a_new_sweep_starts_from_an_old_ones_results(home: Path) -> None:

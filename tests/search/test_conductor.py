@@ -1,0 +1,179 @@
+"""The conductor over a real journal: what starts, what ends it, what a restart and a duplicate do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.errors import StorageError
+from raysweep.record.journal import Journal
+from raysweep.record.ledger import Ledger
+from raysweep.search.budget import Budget
+from raysweep.search.conductor import Conductor
+from raysweep.search.policies import make_policy
+from raysweep.search.space import parse_space
+from raysweep.search.suggest import Suggestions
+
+SPACE = {"lr": {"choice": [0.1, 0.2, 0.3]}, "steps": {"choice": [10, 100]}}
+Build = Callable[..., Conductor]
+
+
+@contextmanager
+def opened(
+    folder: Path,
+    space: Any = None,
+    sampler: str = "grid",
+    scheduler: str = "none",
+    concurrency: int = 2,
+    trials: int | None = None,
+    seconds: float | None = None,
+    row_steps: int | None = None,
+) -> Iterator[Conductor]:
+    """A driver's view of the sweep in `folder`: its journal replayed, its search at the same place."""
+    parsed, ledger = parse_space(space or SPACE), Ledger()
+    with Journal(folder, ledger.apply) as journal:
+        journal.append("session", driver={})
+        suggestions = Suggestions(parsed, sampler, 0, concurrency, trials=trials, startup=2)
+        policy = make_policy(scheduler, parsed["steps"].domain, concurrency)
+        budget = Budget(trials, seconds, row_steps)
+        yield Conductor(
+            ledger, journal.append, parsed, suggestions, policy, budget, concurrency, 5, lambda c: json.dumps(c)
+        )
+
+
+def finish(conductor: Conductor, number: int, value: float = 1.0) -> None:
+    trial = conductor.ledger.trials[number]
+    for step in conductor.milestones(trial):
+        conductor.scored(number, step, {"response_fd": (value, value, value)}, {}, None)
+
+
+def start(conductor: Conductor) -> int:
+    trial = conductor.next_trial()
+    assert not isinstance(trial, str), trial
+    return trial.number
+
+
+def test_no_more_trials_run_than_the_concurrency(tmp_path: Path) -> None:
+    with opened(tmp_path) as conductor:
+        assert [start(conductor), start(conductor)] == [0, 1]
+        assert conductor.next_trial() == "wait"
+        finish(conductor, 1)
+        assert start(conductor) == 2
+
+
+def test_a_grid_is_finished_when_every_point_was_suggested(tmp_path: Path) -> None:
+    with opened(tmp_path, concurrency=9) as conductor:
+        assert [start(conductor) for _ in range(6)] == list(range(6))
+        assert conductor.next_trial() == "finished"
+        assert len(conductor.ledger.trials) == 6
+
+
+def test_a_restarted_driver_runs_what_was_running_and_then_goes_on(tmp_path: Path) -> None:
+    with opened(tmp_path, concurrency=3) as conductor:
+        for _ in range(3):
+            start(conductor)
+        finish(conductor, 1)
+    with opened(tmp_path, concurrency=3) as conductor:
+        assert [start(conductor), start(conductor), start(conductor)] == [0, 2, 3]
+
+
+def test_a_trial_stopped_between_milestones_has_only_the_later_ones_left(tmp_path: Path) -> None:
+    space = {**SPACE, "steps": 100}
+    with opened(tmp_path, space, scheduler="asha") as conductor:
+        number = start(conductor)
+        first, *later = conductor.milestones(conductor.ledger.trials[number])
+        conductor.scored(number, first, {"response_fd": (1, 1, 1)}, {}, None)
+        assert list(conductor.milestones(conductor.ledger.trials[number])) == later
+
+
+def test_a_second_report_of_a_milestone_changes_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as conductor:
+        number = start(conductor)
+        finish(conductor, number, 1.0)
+        finish(conductor, number, 7.0)
+        assert conductor.scored(number, 10, {"response_fd": (7, 7, 7)}, {}, None) == "stop"
+        objective = conductor.ledger.trials[number].objective
+        assert objective is not None
+        assert objective.value == 1.0
+
+
+def test_a_duplicate_is_answered_from_the_journal_and_told_so(tmp_path: Path) -> None:
+    space = {"lr": {"choice": [0.1, 0.2]}, "steps": 10}
+    with opened(tmp_path, space, sampler="random", concurrency=1, trials=8) as conductor:
+        started = []
+        while (trial := conductor.next_trial()) != "finished":
+            assert not isinstance(trial, str)
+            started.append(trial.number)
+            finish(conductor, trial.number, trial.config["lr"])
+        trials = conductor.ledger.trials
+        assert len(trials) == 8
+        assert len(started) == 2
+        for trial in trials.values():
+            assert trial.objective is not None
+            assert trial.objective.value == trial.config["lr"]
+        answered = [trials[number] for number in trials if number not in started]
+        assert all(str(trial.reason).startswith("the same configuration as trial") for trial in answered)
+
+
+def test_a_failed_trial_ends_with_its_reason_and_another_starts(tmp_path: Path) -> None:
+    with opened(tmp_path, concurrency=1) as conductor:
+        conductor.failed(start(conductor), "the response is NaN at step 3")
+        assert start(conductor) == 1
+        assert conductor.ledger.trials[0].reason == "the response is NaN at step 3"
+
+
+def test_seconds_add_up_over_sessions(tmp_path: Path) -> None:
+    ledger = Ledger()
+    for second, event in ((0, "session"), (50, "numerics"), (1000, "session"), (1030, "numerics"), (5000, "session")):
+        ledger.apply({"event": event, "time": second, "numerics": {}})
+    assert ledger.earlier_seconds == 80  # 50 and 30: the time between sessions is nobody's
+    with opened(tmp_path, seconds=79) as conductor:
+        conductor.ledger.earlier_seconds = ledger.earlier_seconds
+        assert conductor.next_trial() == "finished"
+
+
+def test_an_exhausted_budget_of_row_steps_ends_the_suggestions(tmp_path: Path) -> None:
+    space = {"lr": {"uniform": [0.1, 1]}, "steps": 10}
+    with opened(tmp_path, space, sampler="random", concurrency=1, row_steps=120) as conductor:
+        while (trial := conductor.next_trial()) != "finished":
+            assert not isinstance(trial, str)
+            finish(conductor, trial.number)
+        assert len(conductor.ledger.trials) == 3  # 5 examples × 10 steps each: the third passes 120
+
+
+def test_steps_shared_by_trials_are_counted_once(tmp_path: Path) -> None:
+    space = {"lr": 0.1, "steps": {"choice": [10, 100]}}
+    with opened(tmp_path, space) as conductor:
+        for number in (start(conductor), start(conductor)):
+            finish(conductor, number)
+        assert conductor.used.row_steps == 100 * 5
+
+
+def test_a_cohort_is_decided_when_it_is_complete_and_the_decision_is_kept(tmp_path: Path) -> None:
+    space = {"lr": {"choice": [0.1, 0.2, 0.3]}, "steps": 27}
+    with opened(tmp_path, space, scheduler="asha", concurrency=3) as conductor:
+        numbers = [start(conductor) for _ in range(3)]
+        first = conductor.milestones(conductor.ledger.trials[0])[0]
+        said = [
+            conductor.scored(n, first, {"response_fd": (value,) * 3}, {}, None)
+            for n, value in zip(numbers, (3.0, 1.0, 2.0), strict=True)
+        ]
+        assert said[:2] == ["wait", "wait"]
+        decisions = {**conductor.resolved(), 2: said[2]}
+        assert decisions == {0: "stop", 1: "continue", 2: "stop"}
+        assert conductor.ledger.trials[0].state == "pruned"
+    with opened(tmp_path, space, scheduler="asha", concurrency=3) as conductor:
+        assert conductor.ledger.decisions == {(0, first): "stop", (1, first): "continue", (2, first): "stop"}
+        assert start(conductor) == 1
+
+
+def test_a_journal_of_another_search_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path) as conductor:
+        start(conductor)
+    with pytest.raises(StorageError, match="trial 0 was journaled as"), opened(tmp_path, {"lr": 5, "steps": 10}):
+        pass
