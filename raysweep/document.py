@@ -55,18 +55,19 @@ class Document:
     def located(self, error: InputError) -> InputError:
         """The same error with its key as the file writes it, and with the file and the line of that key.
 
-        An error about an absent key gets the line of the mapping that it is absent from; one about an item of a list,
-        the item's.
+        An error about an absent key gets the line of the mapping that it is absent from; one about a value below the
+        key (an item of its list), that value's.
         """
         if error.file:
             return error
         path = self.path_of(error.key) if error.key else ()
         error.key, error.file = ".".join(map(str, path)) or None, self.file
+        if path:
+            path += _place_of(error.value, self._at(path)) or ()
         for depth in range(len(path), 0, -1):
             if path[:depth] in self._overrides:
                 error.file = f"{self.file} with --set {self._overrides[path[:depth]]}"
                 return error
-        path += self._item(path, error.value)
         while path and path not in self.lines:
             path = path[:-1]
         error.line = self.lines.get(path)
@@ -95,13 +96,22 @@ class Document:
                 place = _ABSENT
         return path
 
-    def _item(self, path: Path_, value: Any) -> Path_:
-        """Where `value` stands in the list at `path`, when there is such a list."""
+    def _at(self, path: Path_) -> Any:
         place: Any = self.raw
         for part in path:
             place = _child(place, part)
-        items = place if isinstance(place, list) else []
-        return next(((index,) for index, item in enumerate(items) if item is value or same(item, value)), ())
+        return place
+
+
+def _place_of(value: Any, place: Any) -> Path_ | None:
+    """Where below `place` a value stands first; None when it does not."""
+    children = place.items() if isinstance(place, dict) else enumerate(place) if isinstance(place, list) else ()
+    for part, child in children:
+        if child is value or same(child, value):
+            return (part,)
+        if (below := _place_of(value, child)) is not None:
+            return (part, *below)
+    return None
 
 
 def _child(place: Any, part: str | int) -> Any:
