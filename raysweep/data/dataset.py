@@ -67,7 +67,7 @@ def as_float(x: np.ndarray) -> np.ndarray:
 
 
 def class_index(target: str | int, classes: Sequence[str], key: str) -> int:
-    """The index of the class that `target` names, or `target` itself when it is a valid index.
+    """The index of the class that `target` names, or `target` itself when it is a valid index (any, without classes).
 
     Raises:
         InputError: no such class; the nearest name, or the number of classes, is in the message.
@@ -75,8 +75,9 @@ def class_index(target: str | int, classes: Sequence[str], key: str) -> int:
     if isinstance(target, str):
         if target in classes:
             return list(classes).index(target)
-        raise InputError("must be one of the classes", key=key, value=target, suggestion=did_you_mean(target, classes))
-    if not 0 <= target < len(classes):
+        hint = did_you_mean(target, classes) if classes else "Neither network nor data name classes; give an index"
+        raise InputError("must be one of the classes", key=key, value=target, suggestion=hint)
+    if classes and not 0 <= target < len(classes):
         rule = f"must be a class index from 0 to {len(classes) - 1}"
         raise InputError(rule, key=key, value=target, suggestion=f"The classes are {', '.join(classes)}")
     return int(target)

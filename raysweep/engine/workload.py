@@ -19,7 +19,7 @@ from raysweep.data.dataset import class_index
 from raysweep.errors import InputError
 from raysweep.methods import RowMethod
 from raysweep.methods.am import ActivationMaximisation
-from raysweep.models.fit import check_data_fit, check_fit
+from raysweep.models.fit import check_data_fit, check_features, check_fit
 from raysweep.models.inception import InceptionFID
 from raysweep.models.independence import check_rows_independent
 from raysweep.models.load import load_model
@@ -116,9 +116,13 @@ class Workload:
     @cached_property
     def judged_unit(self) -> int | None:
         """The judge's output unit for the target; None without a judge or a class to recognise."""
-        if self.judge is None or self.spec.target is None:
+        if self.judge is None or self.spec.judge is None or self.spec.target is None:
             return None
-        return class_index(self.spec.target, self.judge.units or self.data.classes, "target.class")
+        try:
+            return class_index(self.spec.target, self.judge.units or self.data.classes, "models.judge")
+        except InputError as error:
+            rule = f"the judge must know the target '{self.spec.target}'"
+            raise InputError(rule, key=error.key, value=self.spec.judge.source, suggestion=error.suggestion) from None
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -142,10 +146,10 @@ class Workload:
         check_rows_independent(self.classifier.module, torch.from_numpy(self.data.x[:2]), key="models.classifier")
         if self.judge is not None:
             judge = Readout(self.judge.module, None, self.judged_unit, key="models.judge")
-            check_fit(self.generator, judge, data=self.data, key="models")
-        for name in (objective.name for objective in self.spec.objectives):
-            if name != "response_fd":
-                self.features(name)(torch.zeros(2, *shape))
+            check_fit(self.generator, judge, data=self.data, role="judge")
+        for index, one in enumerate(self.spec.objectives):
+            if one.name != "response_fd":
+                check_features(self.features(one.name), shape, key=f"objective.{index}.model")
         if self.spec.examples > len(self.data.x):
             raise InputError(
                 f"N larger than the reference: the data have {len(self.data.x)} examples to compare with",
@@ -160,18 +164,18 @@ class Workload:
     def features(self, objective: str) -> nn.Module:
         """The network whose output an objective compares, in full precision."""
         model = self.feature_models[objective]
-        layer = next(one.layer for one in self.spec.objectives if one.name == objective)
+        index, layer = next((i, one.layer) for i, one in enumerate(self.spec.objectives) if one.name == objective)
         if objective == "fid" and not (model is not None and isinstance(model.module, InceptionFID)):
             raise InputError(
                 "must be given the Inception weights of 2015-12-05 as its model",
-                key="objective",
+                key=f"objective.{index}",
                 value="fid",
                 suggestion="Any other features: feature_fd",
             )
         if model is not None and isinstance(model.module, InceptionFID):
             return model.module
         module = (model or self.classifier).module
-        return features_readout(copy.deepcopy(module), layer, key="objective")
+        return features_readout(copy.deepcopy(module), layer, key=f"objective.{index}")
 
     def methods(self, count: int, device: torch.device) -> list[RowMethod]:
         """The method once per lane, on the device: networks of their own, because reading a layer hooks them."""

@@ -14,7 +14,7 @@ _ROWS = 2
 
 
 def check_fit(
-    generator: Model, readout: Readout, *, data: Dataset | None = None, key: str = "models"
+    generator: Model, readout: Readout, *, data: Dataset | None = None, key: str = "models", role: str = "classifier"
 ) -> tuple[int, ...]:
     """Send two latents through the generator and the readout; the shape of one explanation [C, H, W].
 
@@ -22,6 +22,8 @@ def check_fit(
         generator: loaded with `generator=True`, so that its latent is known.
         readout: of the classifier, on the same device.
         data: the real data, which says what the classifier takes when the generator's output does not fit.
+        key: the sweep file's key of all networks, for errors.
+        role: which of them is read: "classifier" or "judge".
 
     Raises:
         InputError: the generator does not take its latent, or its output is not what the classifier takes (both shapes
@@ -43,7 +45,8 @@ def check_fit(
             f"the generator must give one output a latent for {shape}", key=f"{key}.generator", value=found
         )
     wanted = list(data.x.shape[1:]) if data is not None else None
-    _check_read(readout, made, "the generator's output", wanted, key)
+    at_fault = f"{key}.generator" if role == "classifier" else f"{key}.{role}"  # the classifier has been tried on data
+    _check_read(readout, made, "the generator's output", wanted, at_fault, f"{key}.{role}")
     return tuple(made.shape[1:])
 
 
@@ -53,10 +56,31 @@ def check_data_fit(dataset: Dataset, readout: Readout, *, key: str = "data") -> 
     Raises:
         InputError: the samples are not what the classifier takes, or what is read is not what it should be.
     """
-    _check_read(readout, torch.tensor(dataset.x[:_ROWS]), "a sample of the data", None, key)
+    _check_read(readout, torch.tensor(dataset.x[:_ROWS]), "a sample of the data", None, key, "models.classifier")
 
 
-def _check_read(readout: Readout, inputs: torch.Tensor, what: str, wanted: list[int] | None, key: str) -> None:
+def check_features(features: nn.Module, shape: tuple[int, ...], *, key: str = "objective") -> None:
+    """Send two explanations through the network whose features an objective compares.
+
+    Raises:
+        InputError: they are not what it takes, or it has no such layer.
+    """
+    inputs = torch.zeros(_ROWS, *shape)
+    try:
+        with torch.no_grad():
+            features(_like(inputs, features))
+    except InputError:
+        raise
+    except Exception as error:
+        rule = f"an explanation must be what the network of the features takes: {_first_layer(features)}"
+        raise InputError(rule, key=key, value=list(shape), suggestion=_first_line(error)) from error
+
+
+def _check_read(
+    readout: Readout, inputs: torch.Tensor, what: str, wanted: list[int] | None, key: str, reader: str
+) -> None:
+    """Errors about the inputs name `key`; errors about the network that reads them, `reader`."""
+    role = reader.rsplit(".", 1)[-1]
     shape = list(inputs.shape[1:])
     try:
         with torch.no_grad():
@@ -65,12 +89,13 @@ def _check_read(readout: Readout, inputs: torch.Tensor, what: str, wanted: list[
         raise
     except Exception as error:
         takes = f"{wanted}, the shape of the data" if wanted and wanted != shape else _first_layer(readout.module)
-        rule = f"{what} must be what the classifier takes: {takes}"
+        rule = f"{what} must be what the {role} takes: {takes}"
         raise InputError(rule, key=key, value=shape, suggestion=_first_line(error)) from error
     if len(read) != len(inputs):
-        raise InputError("the classifier must give one response a row", key=key, value=f"{len(inputs)} -> {len(read)}")
+        found = f"{len(inputs)} -> {len(read)}"
+        raise InputError(f"the {role} must give one response a row", key=reader, value=found)
     if readout.layer is None:
-        _refuse_softmax(readout, inputs, key)
+        _refuse_softmax(readout, inputs, reader)
 
 
 def _refuse_softmax(readout: Readout, inputs: torch.Tensor, key: str) -> None:

@@ -35,6 +35,7 @@ def load_model(source: ModelSource, *, key: str, folder: Path | None = None, gen
         raise InputError(f"trust must be {TRUST} or left out", key=f"{key}.trust", value=source.trust)
     if source.latent is not None and source.latent < 1:
         raise InputError("latent must be at least 1", key=f"{key}.latent", value=source.latent)
+    _refuse_unused(source, key, generator)
     if source.source.startswith(SCHEME):
         model = _from_zoo(source, key, generator)
     elif is_callable_name(source.source):
@@ -44,6 +45,17 @@ def load_model(source: ModelSource, *, key: str, folder: Path | None = None, gen
     if generator and model.latent is None:
         model = replace(model, latent=_infer_latent(model.module, key))
     return model
+
+
+def _refuse_unused(source: ModelSource, key: str, generator: bool) -> None:
+    """Keys that would change nothing: only what is built takes weights and args, only a file is trusted."""
+    built, zoo = is_callable_name(source.source), source.source.startswith(SCHEME)
+    takes = {"weights": built, "args": built, "trust": not (built or zoo), "latent": generator}
+    for part, taken in takes.items():
+        if getattr(source, part) and not taken:
+            kind = "a network that takes no latent" if part == "latent" else source.source
+            value = getattr(source, part)
+            raise InputError(f"has no use with {kind}", key=f"{key}.{part}", value=value, suggestion="Leave it out")
 
 
 def _from_zoo(source: ModelSource, key: str, generator: bool) -> Model:

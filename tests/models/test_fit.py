@@ -10,7 +10,7 @@ from torch import nn
 from raysweep.data.dataset import Dataset, make_dataset
 from raysweep.data.load import load_data
 from raysweep.errors import InputError
-from raysweep.models.fit import check_data_fit, check_fit
+from raysweep.models.fit import check_data_fit, check_features, check_fit
 from raysweep.models.load import load_model
 from raysweep.models.model import Model, ModelSource
 from raysweep.models.readout import Readout
@@ -47,7 +47,7 @@ def test_double_precision_networks_are_tried_in_double_precision() -> None:
 def test_a_generator_whose_output_the_classifier_does_not_take_is_refused_with_both_shapes() -> None:
     message = refusal(generator(10), Readout(classifier(), unit=0), images(1, 8, 8))
     assert message.startswith(
-        "models: the generator's output must be what the classifier takes: [1, 8, 8], the shape of the data "
+        "models.generator: the generator's output must be what the classifier takes: [1, 8, 8], the shape of the data "
         "(found [1, 10, 10]). RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x128 and 72x3)"
     )
 
@@ -105,5 +105,23 @@ class Probabilities(nn.Module):
 @pytest.mark.parametrize("log", [True, False])
 def test_a_softmax_hidden_in_forward_is_refused(log: bool) -> None:
     message = refusal(generator(), Readout(Probabilities(log), unit=0))
-    assert message.startswith("models: the response must be the one before softmax, and the outputs are (log-)prob")
+    assert message.startswith(
+        "models.classifier: the response must be the one before softmax, and the outputs are (log-)prob"
+    )
     assert check_fit(generator(), Readout(Probabilities(log), "net.2", 0)) == (1, 8, 8)
+
+
+def test_a_judge_that_does_not_take_the_explanations_is_named_as_the_one_at_fault() -> None:
+    with pytest.raises(InputError) as caught:
+        check_fit(generator(), Readout(classifier(3), unit=0), data=images(1, 8, 8), role="judge")
+    message = str(caught.value)
+    assert message.startswith("models.judge: the generator's output must be what the judge takes: its first layer is")
+    assert "(found [1, 8, 8])" in message
+
+
+def test_features_of_a_network_that_does_not_take_the_explanations_are_refused_with_the_shape() -> None:
+    with pytest.raises(InputError) as caught:
+        check_features(Readout(classifier(3)), (1, 8, 8), key="objective.model")
+    assert str(caught.value).startswith("objective.model: an explanation must be what the network of the features")
+    assert "Conv2d(3, 2" in str(caught.value)
+    assert "(found [1, 8, 8])" in str(caught.value)

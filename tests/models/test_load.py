@@ -166,5 +166,23 @@ def test_the_zoo_tells_latent_and_medium(folder: Path) -> None:
 
 @pytest.mark.usefixtures("zoo_net")
 def test_a_latent_other_than_the_zoo_s_is_refused(folder: Path) -> None:
-    message = refusal(folder, "zoo://fashion/tiny", latent=6)
+    message = refusal(folder, "zoo://fashion/tiny", latent=6, generator=True)
     assert message == "models.net.latent: the latent of zoo://fashion/tiny is 5 (found 6)"
+
+
+@pytest.mark.usefixtures("zoo_net")
+@pytest.mark.parametrize(
+    ("source", "option", "value"),
+    [
+        ("zoo://fashion/tiny", "weights", "other.safetensors"),
+        ("zoo://fashion/tiny", "trust", "torchscript"),
+        ("zoo://fashion/tiny", "args", {"classes": 4}),
+        ("nets_l:classifier", "trust", "torchscript"),
+        ("nets_l:classifier", "latent", 5),
+        ("net.pt", "weights", "net.safetensors"),
+    ],
+)
+def test_a_key_that_would_change_nothing_is_refused(folder: Path, source: str, option: str, value: object) -> None:
+    message = refusal(folder, source, **{option: value})
+    assert message.startswith(f"models.net.{option}: has no use with")
+    assert message.endswith(f"(found {value!r}). Leave it out")
