@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.cluster.jobs import NOT_UPLOADED, STORAGE, Jobs, Submission
 from raysweep.errors import InputError
+from raysweep.record.store import check_uri
 from raysweep.sources import is_callable_name
 from raysweep.sweep import check_workload, located
 from raysweep.sweepfile import Sweep, SweepFile, load_sweep
@@ -39,6 +40,7 @@ def submit(
     """
     loaded = load_sweep(file, overrides)
     storage = check_storage(storage)
+    check_uri(mlflow, "--mlflow")
     with located(loaded):
         unchecked = [str(path) for path in check_paths(loaded)]
         if not unchecked:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from raysweep.document import Document
 from raysweep.errors import InputError, RaysweepError, nearest
+from raysweep.record.store import check_uri
 from raysweep.schema_errors import schema_errors
 from raysweep.search.domains import parse_domain
 from raysweep.search.policies import make_policy
@@ -264,6 +265,7 @@ def _read(file: Path) -> str:
 def _check_between_keys(sweep: Sweep) -> None:
     """The rules that hold between keys."""
     space, target = sweep.parsed_space, sweep.target
+    check_uri(sweep.mlflow, "mlflow")
     check_sampler(space, sweep.search.sampler, len(sweep.objective))
     if sweep.search.sampler != "grid" and sweep.budget == BudgetKeys():
         raise InputError(

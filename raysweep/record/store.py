@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from raysweep.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +26,28 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+
+
+_URI = re.compile(r"https?://[^/]+.*|sqlite:///.+|(postgresql|mysql|mssql)(\+\w+)?://.+|databricks(://.+)?")
+
+
+def check_uri(uri: str | None, key: str) -> None:
+    """Refuse a tracking URI that MLflow cannot read, so that a sweep does not wait for it in vain; None is the default.
+
+    Raises:
+        InputError: it is neither a server, nor a database, nor of a scheme that an MLflow plugin serves.
+    """
+    if uri is None or _URI.fullmatch(uri):
+        return
+    scheme, separator, _ = uri.partition(":")
+    if separator and scheme in entry_points(group="mlflow.tracking_store").names:
+        return
+    hint = "For example http://localhost:5000 or sqlite:////data/mlflow.db"
+    if re.fullmatch(r"[\w.-]+:\d+(/.*)?", uri):
+        hint = f"Write http://{uri}"
+    elif scheme == "file" or not separator:
+        hint += "; MLflow no longer writes plain folders"
+    raise InputError("must be the URI of an MLflow server or of a database", key=key, value=uri, suggestion=hint)
 
 
 def local_store(storage: Path) -> str:
