@@ -79,12 +79,14 @@ def run(
     file: Path, storage: Storage = STORAGE, mlflow: Mlflow = None, set_: Overrides = None, as_json: Json = False
 ) -> None:
     """Run a sweep file here, or continue it where it stopped."""
+    from raysweep.preflight import check_run
     from raysweep.sweep import run as run_sweep
     from raysweep.sweepfile import load_sweep
 
-    sweep = load_sweep(file, set_ or []).sweep
+    loaded = load_sweep(file, set_ or [])
+    sweep, log = loaded.sweep, check_run(loaded, storage, mlflow)
     total = planned_trials(sweep)
-    with quiet_output(storage / sweep.name / "logs" / "driver.log") as out:
+    with quiet_output(log) as out:
         progress = Progress(sys.stderr if as_json else out, total, sweep.examples)
         with progress:
             result = run_sweep(
