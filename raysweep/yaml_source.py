@@ -33,6 +33,12 @@ class _Loader(yaml.SafeLoader):
         return value
 
 
+_PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")  # no sets, dates or bytes, which JSON cannot hold
+_Loader.yaml_constructors = {
+    tag: construct
+    for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rsplit(":", 1)[-1] in _PLAIN
+}
 _REPLACED = ("float", "int", "timestamp")
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[-1] not in _REPLACED]

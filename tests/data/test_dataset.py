@@ -125,7 +125,7 @@ def test_a_class_is_found_by_name_or_index() -> None:
 
 def test_without_classes_a_target_is_an_index() -> None:
     assert class_index(3, (), "target") == 3
-    with pytest.raises(InputError, match="target: must be one of the classes .found 'bar'.. Neither network nor data"):
+    with pytest.raises(InputError, match=r"must be one of the classes \(found 'bar'\)\. Neither network nor data"):
         class_index("bar", (), "target")
 
 
