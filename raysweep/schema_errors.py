@@ -16,8 +16,8 @@ _RULES = {
     "dict_type": "must be a mapping of keys",
     "model_type": "must be a mapping of keys",
     "too_short": "must not be empty",
-    "greater_than": "must be above {gt}",
-    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
     "string_pattern_mismatch": "must be 1 to 100 letters, digits, '.', '_' and '-', the first a letter or digit",
 }
 

@@ -70,7 +70,7 @@ def parse_yaml(text: str, file: str | None = None) -> tuple[Any, dict[Path_, int
         rule = f"must be text, without the character #x{error.character:04x}"
         raise InputError(rule, file=file, line=text.count("\n", 0, error.position) + 1) from None
     except yaml.MarkedYAMLError as error:
-        rule, line = _explained(error)
+        rule, line = _explained(error, text)
         raise InputError(f"is not valid YAML: {rule}", file=file, line=line) from None
     except RecursionError:
         raise InputError(f"must not be nested more than {MAX_DEPTH} deep", file=file, line=1) from None
@@ -81,7 +81,7 @@ def parse_scalar(text: str) -> Any:
     return parse_yaml(text)[0]
 
 
-def _explained(error: yaml.MarkedYAMLError) -> tuple[str, int | None]:
+def _explained(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int | None]:
     """What is wrong, and in which line: of what is left open at the end of the file, the line where it was opened."""
     problem, context = str(error.problem or ""), str(error.context or "")
     mark = error.problem_mark or error.context_mark
@@ -92,7 +92,8 @@ def _explained(error: yaml.MarkedYAMLError) -> tuple[str, int | None]:
         problem = "a tab; indent with spaces"
     elif context and not context.startswith("while"):
         problem = f"{context}, {problem}"
-    return problem, mark.line + 1 if mark else None
+    last = text.rstrip().count("\n")  # what ends too early is not to be found in the blank lines after it
+    return problem, min(mark.line, last) + 1 if mark else None
 
 
 def _walk(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: str | None) -> None:
