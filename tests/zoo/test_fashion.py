@@ -1,0 +1,127 @@
+"""The fashion zoo: its weights load, and what its card says holds when measured again."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from raysweep.zoo import resolve_data, resolve_model
+from raysweep.zoo.fashion import CLASSES, FOLDER, LATENT
+from raysweep.zoo.fashion.evaluation import distances, multiply_adds, read, recognised, sample
+
+FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
+SEED = 77  # not the recipe's
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@cache
+def load(name: str) -> nn.Module:
+    entry = resolve_model(f"zoo://fashion/{name}")
+    net = entry.build().eval()
+    net.load_state_dict(load_file(entry.weights))
+    return net
+
+
+@cache
+def held_out() -> tuple[Tensor, Tensor]:
+    """The test images [10000, 1, 28, 28] in [0, 1] and their classes, shuffled."""
+    with np.load(resolve_data("zoo://fashion/test").file) as archive:
+        order = np.random.default_rng(SEED).permutation(len(archive["x"]))
+        return torch.from_numpy(archive["x"][order]).float() / 255, torch.from_numpy(archive["y"][order])
+
+
+def test_the_generator_makes_images_in_the_unit_range():
+    entry = resolve_model("zoo://fashion/generator")
+    images = sample(load("generator"), 64, SEED)
+    assert images.shape == (64, 1, 28, 28)
+    assert images.dtype == torch.float32
+    assert 0 <= images.min() < 0.01
+    assert 0.9 < images.max() <= 1
+    assert (entry.latent, entry.units, entry.media) == (LATENT, None, "image")
+
+
+@pytest.mark.parametrize("name", ["classifier", "judge"])
+def test_a_classifier_names_held_out_images(name: str):
+    x, y = held_out()
+    logits = read(load(name), x[:2000])
+    assert logits.shape == (2000, 10)
+    assert (logits.argmax(1) == y[:2000]).float().mean() >= 0.905
+    assert resolve_model(f"zoo://fashion/{name}").units == CLASSES
+
+
+@pytest.mark.parametrize("name", ["generator", "classifier", "judge"])
+def test_a_row_does_not_depend_on_its_batch(name: str):
+    net = load(name)
+    rows = torch.randn(6, LATENT) if name == "generator" else held_out()[0][:6]
+    with torch.no_grad():
+        torch.testing.assert_close(net(rows)[2:3], net(rows[2:3]), rtol=1e-4, atol=1e-4)
+
+
+def test_layer_features_8_is_the_last_feature_map_after_its_relu():
+    maps = load("classifier").get_submodule("features")(held_out()[0][:4])
+    assert maps.shape == (4, 64, 7, 7)
+    assert isinstance(load("classifier").get_submodule("features.8"), nn.ReLU)
+
+
+def test_generator_and_classifier_stay_within_eleven_million_multiply_adds():
+    generator = multiply_adds(load("generator"), torch.zeros(1, LATENT))
+    classifier = multiply_adds(load("classifier"), torch.zeros(1, 1, 28, 28))
+    assert (generator, classifier) == tuple(FIGURES[n]["multiply_adds"] for n in ("generator", "classifier"))
+    assert generator + classifier <= 11_100_000
+
+
+def test_the_test_split_is_balanced_and_small():
+    entry = resolve_data("zoo://fashion/test")
+    with np.load(entry.file) as archive:
+        assert archive["x"].dtype == np.uint8
+        assert archive["x"].shape == (10_000, 1, 28, 28)
+        assert archive["y"].dtype == np.int64
+        assert np.bincount(archive["y"]).tolist() == [1000] * 10
+        assert tuple(archive["classes"]) == entry.classes == CLASSES
+    assert entry.file.stat().st_size <= 4.5e6
+
+
+@pytest.mark.parametrize("name", ["classifier", "judge"])
+def test_the_card_states_at_least_91_percent(name: str):
+    assert FIGURES[name]["accuracy"] >= 0.91
+    assert f"{FIGURES[name]['accuracy']:.2%}" in (FOLDER / "CARD.md").read_text(encoding="utf-8")
+
+
+def test_the_card_states_a_generator_within_three_floors():
+    rows = {row["n"]: row for row in FIGURES["card"]["distances"]["judge"]}
+    assert rows[1000]["ratio"] <= 3
+    assert rows[1000]["ratio"] == pytest.approx(rows[1000]["distance"] / rows[1000]["floor"])
+
+
+def test_fresh_samples_are_within_three_floors_of_held_out_images():
+    row = distances(load("judge").features, sample(load("generator"), 2000, SEED), held_out()[0][:4000], 1000)
+    assert row["ratio"] <= 3
+    stated = FIGURES["card"]["distances"]["judge"][0]
+    assert row["floor"] == pytest.approx(stated["floor"], rel=0.3)
+
+
+def test_the_judge_recognises_eight_classes_among_a_thousand_samples():
+    counts = recognised(load("judge"), sample(load("generator"), 1000, SEED))
+    assert sum(counts.values()) == 1000
+    assert sum(count >= 10 for count in counts.values()) >= 8
+    assert sum(count >= 10 for count in FIGURES["card"]["recognised"].values()) >= 8
+
+
+def test_distances_of_real_images_to_real_images_are_the_floor():
+    x, _ = held_out()
+    row = distances(load("judge").features, x[:1000], x[2000:6000], 500)
+    assert row["pairs"] == 4
+    assert row["ratio"] == pytest.approx(1, abs=0.25)
