@@ -43,21 +43,20 @@ AddressOrHere = Annotated[
 JobOrName = Annotated[str, typer.Argument(metavar="ID", help="A job's id or a sweep's name.")]
 SweepOrNone = Annotated[str | None, typer.Argument(metavar="[ID]", help="A job's id or a sweep's name; default: all.")]
 STORAGE = Path("raysweep-runs")
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line; errors are one message on standard error, never a traceback."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = app(standalone_mode=False)  # a code when a verb raised typer.Exit or was interrupted, else None
+        if code == INTERRUPTED:
+            print("interrupted; run the same command again to continue", file=sys.stderr)
+        sys.exit(code)
     except InputError as error:
         sys.exit(_complain(error, 2))
     except RaysweepError as error:
         sys.exit(_complain(error, 1))
-    except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; run the same command again to continue", file=sys.stderr)
-        sys.exit(130)
     except Exception as error:
         if hasattr(error, "format_message"):  # click's own: a wrong option
             sys.exit(_complain(error, 2, error.format_message()))

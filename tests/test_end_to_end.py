@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +180,44 @@ def test_another_data_set_under_the_same_name_is_refused_with_the_difference(sto
     assert "seed: differs from what the sweep 'quickstart' was started with (0) (found 1)" in done.stderr
 
 
+def test_ctrl_c_leaves_a_sweep_that_continues_to_the_same_results(storage: Path, tmp_path: Path, jobs: Path) -> None:
+    longer = ["--storage", tmp_path, *sets(SMALL), *sets(("space.steps.choice=[6, 12, 100]", "precision=float64"))]
+    command = [sys.executable, "-m", "raysweep.cli", "run", jobs / "quickstart.yaml", *longer]
+    driver = subprocess.Popen(
+        [*map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a terminal's Ctrl-C reaches the whole group, Ray's processes too
+    )
+    wait_until(lambda: lines(tmp_path, "ended") >= 1, driver)
+    os.killpg(driver.pid, signal.SIGINT)
+    _, said = driver.communicate(timeout=DEADLINE)
+    assert driver.returncode == 130, said
+    assert said == "interrupted; run the same command again to continue\n"
+    rows = json.loads(raysweep("trials", "quickstart", "--storage", tmp_path, "--json"))
+    assert {row["state"] for row in rows} >= {"done", "running"}
+    raysweep("run", jobs / "quickstart.yaml", *longer)
+    calm, stormy = (
+        {json.dumps(trial.config): trial.objective for trial in SweepResult.load("quickstart", folder).finished}
+        for folder in (storage, tmp_path)
+    )
+    assert len(stormy) == 12
+    assert {config: stormy[config] for config in stormy if config in calm} == {
+        config: calm[config] for config in calm if config in stormy
+    }
+    assert len(stormy.keys() & calm.keys()) == 8
+
+
+def wait_until(holds: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def lines(storage: Path, event: str) -> int:
-    text = (storage / "quickstart" / "journal.jsonl").read_text(encoding="utf-8")
+    journal = storage / "quickstart" / "journal.jsonl"
+    text = journal.read_text(encoding="utf-8") if journal.exists() else ""
     return sum(json.loads(line.split(" ", 1)[1])["event"] == event for line in text.splitlines())
