@@ -55,7 +55,8 @@ class Progress:
         self._live = Live(console=self._console, refresh_per_second=4, transient=True) if out.isatty() else None
         self._began = time.monotonic()
         self._ledger: Ledger | None = None
-        self._ended_before: int | None = None
+        self._before = (0, 0)
+        """Trials ended and row-steps made before this session."""
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -74,7 +75,7 @@ class Progress:
         """Show what changed; events replayed from an old journal are only counted."""
         self._ledger = ledger
         if event["time"] < time.time() - (time.monotonic() - self._began) - 0.5:
-            self._ended_before = len(_ended(ledger))
+            self._before = (len(_ended(ledger)), _row_steps(ledger, self._examples))
             return
         if event["event"] == "ended":
             trial = ledger.trials[event["number"]]
@@ -93,7 +94,8 @@ class Progress:
     def _view(self, ledger: Ledger) -> Table:
         ended = _ended(ledger)
         elapsed = time.monotonic() - self._began
-        done_here = len(ended) - (self._ended_before or 0)
+        done_here = len(ended) - self._before[0]
+        row_steps = _row_steps(ledger, self._examples) - self._before[1]
         table = Table.grid(padding=(0, 2))
         counted = f"{len(ended)} of {self._total}" if self._total else str(len(ended))
         table.add_row("trials", f"{counted} ended, {len(ledger.running)} in flight")
@@ -101,7 +103,7 @@ class Progress:
         if best is not None and best.objective is not None:
             config = "  ".join(f"{name} {value:g}" for name, value in best.config.items())
             table.add_row("best so far", f"{best.objective.value:.4g}   trial {best.number}   {config}")
-        table.add_row("row-steps", f"{_row_steps(ledger, self._examples) / max(elapsed, 1e-9):,.0f} per second")
+        table.add_row("row-steps", f"{row_steps / max(elapsed, 1e-9):,.0f} per second")
         if self._total and done_here:
             left = (self._total - len(ended)) * elapsed / done_here
             table.add_row("time", f"{_clock(elapsed)} so far, about {_clock(left)} left")
