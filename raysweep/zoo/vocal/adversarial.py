@@ -5,11 +5,13 @@ both into the paper's layers, so that what ships is exactly `networks.Generator`
 
 So that no kind of sound is forgotten, every excerpt has a code, its first 128 principal components made Gaussian, and
 half of each batch is made from codes: those must resemble their excerpts coarsely. The first steps train on that alone.
+The discriminator also names the classes of the real excerpts (Salimans et al., 2016), so that it listens for singing.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from copy import deepcopy
 from dataclasses import dataclass
@@ -33,12 +35,14 @@ class Schedule:
 
     seed: int
     steps: int
-    warm: int = 400
+    warm: int = 800
     batch: int = 32
     width: int = 32
-    lr_generator: float = 3e-4
-    lr_discriminator: float = 4e-4
-    resemblance: float = 3.0
+    lr_warm: float = 1e-3
+    lr_generator: float = 5e-4
+    lr_discriminator: float = 5e-4
+    resemblance: float = 2.0
+    naming: float = 0.5
     average: float = 0.998
     save_every: int = 200
 
@@ -55,6 +59,7 @@ class Normalised(nn.Module):
         for layer in plain.decode:
             layers.append(layer)
             if isinstance(layer, nn.ConvTranspose2d):
+                _interpolate(layer)
                 layers.append(nn.BatchNorm2d(layer.out_channels))
         self.decode = nn.Sequential(*layers)
         self.crop = Crop()
@@ -64,8 +69,19 @@ class Normalised(nn.Module):
         return h
 
 
+@torch.no_grad()
+def _interpolate(layer: nn.ConvTranspose2d) -> None:
+    """Begin as linear interpolation of random mixtures of channels, for random kernels leave a checkerboard."""
+    ramp = torch.tensor([0.0, 0.5, 1.0, 0.5, 0.0])
+    mixture = torch.randn(layer.in_channels, layer.out_channels, 1, 1) * math.sqrt(2 / layer.in_channels)
+    layer.weight.mul_(0.3).add_(mixture * ramp[:, None] * ramp)
+
+
 class Discriminator(nn.Module):
-    """Four strided convolutions over (log-mel, band position), and how much the batch varies before the last layer."""
+    """Four strided convolutions over (log-mel, band position), and how much the batch varies before the last layer.
+
+    Log-mels [B, 1, 80, 115] to realness [B, 1] and a logit of being vocal [B].
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -75,18 +91,19 @@ class Discriminator(nn.Module):
         ]
         self.body = nn.Sequential(*(module for pair in layers for module in pair))
         self.head = spectral_norm(nn.Linear(8 * width * 5 * 7 + 1, 1))
+        self.naming = nn.Linear(8 * width, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         position = torch.linspace(-1, 1, BANDS)[:, None].expand(len(x), 1, BANDS, FRAMES)
         sound = torch.cat([x, position], dim=1).contiguous(memory_format=torch.channels_last)
-        h = self.body(sound).flatten(1).float()
+        maps = self.body(sound).float()
+        h = maps.flatten(1)
         spread = h.std(dim=0).mean().expand(len(x), 1)
-        score: Tensor = self.head(torch.cat([h, spread], dim=1))
-        return score
+        return self.head(torch.cat([h, spread], dim=1)), self.naming(maps.mean(dim=(2, 3)))[:, 0]
 
 
-def train(x: Tensor, schedule: Schedule, checkpoint: Path) -> tuple[Generator, float]:
-    """The generator of log-mels x [N, 1, 80, 115], and the seconds taken; continues from `checkpoint` if it exists."""
+def train(x: Tensor, y: Tensor, schedule: Schedule, checkpoint: Path) -> tuple[Generator, float]:
+    """The generator of log-mels x [N, 1, 80, 115] of classes y [N], and the seconds taken; continues `checkpoint`."""
     torch.manual_seed(schedule.seed)
     mean, std = x.float().mean(), x.float().std()
     sounds = ((x.float() - mean) / std).to(torch.float16)
@@ -101,12 +118,14 @@ def train(x: Tensor, schedule: Schedule, checkpoint: Path) -> tuple[Generator, f
     for step in range(done, schedule.steps):
         random = torch.Generator().manual_seed(schedule.seed * 1_000_003 + step)
         fade = min(1.0, 2 * (1 - step / schedule.steps))
-        for optimiser, lr in ((nets["g"], schedule.lr_generator), (nets["d"], schedule.lr_discriminator)):
-            optimiser.param_groups[0]["lr"] = lr * fade
+        lr = schedule.lr_warm if step < schedule.warm else schedule.lr_generator
+        nets["g"].param_groups[0]["lr"] = lr * fade
+        nets["d"].param_groups[0]["lr"] = schedule.lr_discriminator * fade
         index = torch.randint(len(sounds), (schedule.batch,), generator=random)
         z = torch.randn(schedule.batch, LATENT, generator=random)
         z[::2] = codes[index[::2]]
-        losses = _step(nets, sounds[index].float(), z, random, schedule.resemblance, adversarial=step >= schedule.warm)
+        real = (sounds[index].float(), y[index].float())
+        losses = _step(nets, real, z, random, schedule, adversarial=step >= schedule.warm)
         with torch.no_grad():
             for slow, fast in zip(averaged.parameters(), generator.parameters(), strict=True):
                 slow.lerp_(fast, 1 - min(schedule.average, (1 + step) / (10 + step)))
@@ -119,29 +138,37 @@ def train(x: Tensor, schedule: Schedule, checkpoint: Path) -> tuple[Generator, f
 
 
 def _step(
-    nets: dict[str, Any], real: Tensor, z: Tensor, random: torch.Generator, resemblance: float, adversarial: bool
+    nets: dict[str, Any],
+    real: tuple[Tensor, Tensor],
+    z: Tensor,
+    random: torch.Generator,
+    schedule: Schedule,
+    adversarial: bool,
 ) -> tuple[float, float]:
     """One update of the discriminator, then one of the generator; even rows of z are the codes of those of `real`."""
     generator, critic = nets["generator"], nets["critic"]
+    sounds, vocal = real
     with torch.autocast("cpu", torch.bfloat16):
         fake = generator(z)
     fake = fake.float()
     loss_critic = torch.zeros(())
-    coarse, wanted = (functional.avg_pool2d(x[::2], 5) for x in (fake, real))
-    loss = resemblance * functional.l1_loss(coarse, wanted)
+    coarse, wanted = (functional.avg_pool2d(x[::2], 5) for x in (fake, sounds))
+    loss = schedule.resemblance * functional.l1_loss(coarse, wanted)
     if adversarial:
         with torch.autocast("cpu", torch.bfloat16):
-            judged_real, judged_fake = critic(disturb(real, random)), critic(disturb(fake.detach(), random))
+            judged_real, named = critic(disturb(sounds, random))
+            judged_fake, _ = critic(disturb(fake.detach(), random))
         loss_critic = functional.relu(1 - judged_real).mean() + functional.relu(1 + judged_fake).mean()
+        loss_critic = loss_critic + schedule.naming * functional.binary_cross_entropy_with_logits(named, vocal)
         nets["d"].zero_grad()
         loss_critic.backward()
         nets["d"].step()
         critic.requires_grad_(False)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = loss - critic(disturb(fake, random)).mean()
+            loss = loss - critic(disturb(fake, random))[0].mean()
         critic.requires_grad_(True)
     else:
-        loss = loss + functional.mse_loss(fake[::2], real[::2])
+        loss = loss + functional.mse_loss(fake[::2], sounds[::2])
     nets["g"].zero_grad()
     loss.backward()
     nets["g"].step()

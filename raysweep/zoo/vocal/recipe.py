@@ -32,7 +32,7 @@ SCHEDULES = {
     "classifier": ("train", supervised.Schedule(seed=11, epochs=8, lr=1e-3)),
     "judge": ("judge", supervised.Schedule(seed=23, epochs=15, lr=3e-3)),
 }
-GENERATOR = adversarial.Schedule(seed=31, steps=5000)
+GENERATOR = adversarial.Schedule(seed=31, steps=6000)
 REPORT_SEED, RECOGNITION = 6, 1000
 
 
@@ -62,7 +62,7 @@ def make_test() -> dict[str, Any]:
 
 
 def make_generator() -> dict[str, Any]:
-    generator, seconds = adversarial.train(split_of("train")[0], GENERATOR, CHECKPOINTS / "generator.pt")
+    generator, seconds = adversarial.train(*split_of("train"), GENERATOR, CHECKPOINTS / "generator.pt")
     _save(generator.state_dict(), FOLDER / "generator.safetensors")
     settings = {"seed": GENERATOR.seed, "steps": GENERATOR.steps, "batch": GENERATOR.batch, "seconds": round(seconds)}
     return settings | _size(generator, torch.zeros(1, LATENT))
