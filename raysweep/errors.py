@@ -47,7 +47,10 @@ class InputError(RaysweepError):
         key = f"{self.key}: " if self.key else ""
         found = "" if self.value is _ABSENT else f" (found {_shorten(self.value)})"
         hint = f". {self.suggestion}" if self.suggestion else ""
-        return f"{place}{key}{self.rule}{found}{hint}"
+        text = f"{place}{key}{self.rule}{found}{hint}"
+        return "".join(
+            sign if sign.isprintable() else repr(sign)[1:-1] for sign in text
+        )  # one line, whatever it quotes
 
     def __str__(self) -> str:
         return self._message()

@@ -293,6 +293,12 @@ def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file(path: Path) 
     assert len(caught.value.errors) == 5
 
 
+def test_an_error_is_one_line_whatever_it_quotes(path: Path) -> None:
+    message = added(path, r'"se\ned\e[2J": "\u2028"')
+    assert message.startswith(r"sweep.yaml:2: se\ned\x1b[2J: unknown key")
+    assert "\x1b" not in message
+
+
 def test_errors_survive_pickling(path: Path) -> None:
     path.write_text(TEXT.replace("name: mine", "naem: mine\nexamples: many"), encoding="utf-8")
     with pytest.raises(SweepFileErrors) as caught:
