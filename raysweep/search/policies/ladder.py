@@ -5,6 +5,8 @@ from __future__ import annotations
 from raysweep.errors import InputError
 from raysweep.search.domains import Choice, Domain, Interval
 
+MOST_REPORTS = 10_000
+
 
 def rungs(steps: Domain, min_steps: int | None, eta: int, key: str = "stop") -> tuple[int, ...]:
     """From min_steps on, each eta times the one before, but moved up to the next choice of `steps` if one is less than
@@ -41,13 +43,16 @@ def reports(steps: Domain, every: int | None, key: str = "stop") -> tuple[int, .
         every: by default none when `steps` is a choice between some, else a tenth of the most steps.
 
     Raises:
-        InputError: when `every` is below 1.
+        InputError: when `every` is below 1, or so low that the reports alone would fill the time and the memory.
     """
     if every is not None and every < 1:
         raise InputError("must be 1 or more", key=f"{key}.every", value=every)
     _, top, choices = _span(steps)
     if every is None and not choices:
         every = max(1, top // 10)
+    if every is not None and top // every > MOST_REPORTS:
+        rule = f"must make at most {MOST_REPORTS} reports of {top} steps"
+        raise InputError(rule, key=f"{key}.every", value=every)
     multiples = range(every, top + 1, every) if every is not None else ()
     return tuple(sorted({*choices, *multiples}))
 

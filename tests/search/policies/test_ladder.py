@@ -57,3 +57,10 @@ def test_settings_that_leave_no_rung_are_refused(steps, settings, key):
 def test_median_cannot_report_every_zero_steps():
     with pytest.raises(InputError, match=r"stop\.every"):
         reports(parse_domain(100, "space.steps"), 0)
+
+
+def test_median_cannot_report_so_often_that_the_reports_fill_the_memory():
+    with pytest.raises(
+        InputError, match=r"stop\.every: must make at most 10000 reports of 1000000000 steps \(found 1\)"
+    ):
+        reports(parse_domain(10**9, "space.steps"), 1)
