@@ -31,9 +31,9 @@ def check_fit(
     """
     if generator.latent is None:
         raise InputError("the length of the latent must be given", key=f"{key}.generator.latent")
-    latents = torch.randn(_ROWS, generator.latent, generator=torch.Generator().manual_seed(0))
-    shape = list(latents.shape)
+    shape = [_ROWS, generator.latent]
     try:
+        latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             made = generator.module(_like(latents, generator.module))
     except Exception as error:

@@ -12,7 +12,7 @@ from raysweep.errors import InputError
 from raysweep.models.inception import InceptionFID, is_inception_file
 from raysweep.models.model import Model, ModelSource, fingerprint, freeze
 from raysweep.models.torchscript import SUFFIXES, TRUST, load_torchscript
-from raysweep.models.weights import load_weights
+from raysweep.models.weights import load_weights, refuse_pickled
 from raysweep.sources import call, is_callable_name, locate
 from raysweep.zoo import SCHEME, resolve_model
 
@@ -95,6 +95,7 @@ def _from_file(source: ModelSource, key: str, folder: Path | None) -> nn.Module:
         hint = f"Give module:callable as the source and this file as weights: {source.source}"
         raise InputError("weights alone are no network", key=key, value=source.source, suggestion=hint)
     if path.is_dir() or path.suffix not in SUFFIXES:
+        refuse_pickled(path, key=key)
         raise InputError(
             "must be a network that can be loaded", key=key, value=source.source, suggestion=f"Give {KINDS}"
         )
