@@ -12,10 +12,13 @@ import platform
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from raysweep.engine.workload import WorkloadSpec
+from raysweep.cluster.calling import Advance
 from raysweep.errors import InputError, RaysweepError
+
+if TYPE_CHECKING:
+    from raysweep.engine.workload import WorkloadSpec
 
 
 @dataclass(frozen=True)
@@ -35,25 +38,6 @@ class HostPlan:
     slots: int
     lanes: int
     device: str
-
-
-@dataclass(frozen=True)
-class Advance:
-    """Bring a trial to a milestone and score it there.
-
-    Args:
-        trial: its number.
-        key: its result key; names the file its explanations go to.
-        trajectory: key that trials share which differ only in `steps`.
-        values: its hyper-parameters without `steps`.
-        to: the milestone.
-    """
-
-    trial: int
-    key: str
-    trajectory: str
-    values: dict[str, float]
-    to: int
 
 
 class Host:

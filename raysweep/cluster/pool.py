@@ -8,14 +8,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from raysweep.cluster.host import Advance, Host, HostPlan
+from raysweep.cluster.calling import NAMESPACE
+from raysweep.cluster.host import Host, HostPlan
 from raysweep.errors import HostLost
 
-NAMESPACE = "raysweep"
 START_DEADLINE = 300.0
-CALL_DEADLINE = 300.0
 CLOSE_DEADLINE = 10.0
-PAUSE = 0.5
 
 
 class HostPool:
@@ -104,27 +102,3 @@ def _exists(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def advance_somewhere(
-    hosts: list[str], request: Advance, deadline: float = CALL_DEADLINE
-) -> tuple[str, dict[str, Any]]:
-    """Ask the preferred host to advance a trial, and the others when it is gone; (host name, its answer).
-
-    Raises:
-        HostLost: no host answered before the deadline.
-    """
-    lost_since: float | None = None
-    reason = ""
-    while True:
-        for name in hosts:
-            try:
-                handle = ray.get_actor(name, namespace=NAMESPACE)
-                answer: dict[str, Any] = ray.get(handle.advance.remote(request))  # type: ignore[assignment]
-                return name, answer
-            except (RayActorError, ValueError) as error:
-                lost_since = lost_since or time.monotonic()
-                reason = (str(error).splitlines() or [""])[0]
-        if lost_since is not None and time.monotonic() - lost_since > deadline:
-            raise HostLost(f"no host answered for {deadline:g} s ({reason})")
-        time.sleep(PAUSE)

@@ -7,8 +7,7 @@ from typing import Any
 
 from ray import tune
 
-from raysweep.cluster.host import Advance
-from raysweep.cluster.pool import advance_somewhere
+from raysweep.cluster.calling import Advance, advance_somewhere
 from raysweep.errors import HostLost
 
 

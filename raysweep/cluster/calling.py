@@ -1,0 +1,62 @@
+"""How a trial asks a host: the request, and trying the other hosts when one is gone.
+
+Trial actors import this and Tune, and no torch: a sweep has as many of them as trials in flight.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from raysweep.errors import HostLost
+
+NAMESPACE = "raysweep"
+CALL_DEADLINE = 300.0
+PAUSE = 0.5
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Bring a trial to a milestone and score it there.
+
+    Args:
+        trial: its number.
+        key: its result key; names the file its explanations go to.
+        trajectory: key that trials share which differ only in `steps`.
+        values: its hyper-parameters without `steps`.
+        to: the milestone.
+    """
+
+    trial: int
+    key: str
+    trajectory: str
+    values: dict[str, float]
+    to: int
+
+
+def advance_somewhere(
+    hosts: list[str], request: Advance, deadline: float = CALL_DEADLINE
+) -> tuple[str, dict[str, Any]]:
+    """Ask the preferred host to advance a trial, and the others when it is gone; (host name, its answer).
+
+    Raises:
+        HostLost: no host answered before the deadline.
+    """
+    lost_since: float | None = None
+    reason = ""
+    while True:
+        for name in hosts:
+            try:
+                handle = ray.get_actor(name, namespace=NAMESPACE)
+                answer: dict[str, Any] = ray.get(handle.advance.remote(request))  # type: ignore[assignment]
+                return name, answer
+            except (RayActorError, ValueError) as error:
+                lost_since = lost_since or time.monotonic()
+                reason = (str(error).splitlines() or [""])[0]
+        if lost_since is not None and time.monotonic() - lost_since > deadline:
+            raise HostLost(f"no host answered for {deadline:g} s ({reason})")
+        time.sleep(PAUSE)
