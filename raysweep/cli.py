@@ -78,24 +78,17 @@ def run(
     file: Path, storage: Storage = STORAGE, mlflow: Mlflow = None, set_: Overrides = None, as_json: Json = False
 ) -> None:
     """Run a sweep file here, or continue it where it stopped."""
-    from raysweep.preflight import check_run
-    from raysweep.sweep import run as run_sweep
+    from raysweep.forecast import planned
+    from raysweep.preflight import prepare
+    from raysweep.sweep import run_prepared
     from raysweep.sweepfile import load_sweep
 
-    loaded = load_sweep(file, set_ or [])
-    sweep, log = loaded.sweep, check_run(loaded, storage, mlflow)
-    total = planned_trials(sweep)
-    with quiet_output(log) as out:
-        progress = Progress(sys.stderr if as_json else out, total, sweep.examples)
-        with progress:
-            result = run_sweep(
-                file,
-                storage=storage,
-                mlflow=mlflow,
-                overrides=set_ or [],
-                on_event=progress.on_event,
-                notify=progress.say,
-            )
+    prepared = prepare(load_sweep(file, set_ or []), storage, mlflow)
+    with (
+        quiet_output(prepared.log) as out,
+        Progress(sys.stderr if as_json else out, planned(prepared.sweep), prepared.sweep.examples) as progress,
+    ):
+        result = run_prepared(prepared, progress.on_event, progress.say)
     print(json.dumps(result.best_json(), indent=2)) if as_json else print_best(result, file, storage)
     if result.best is None:
         raise typer.Exit(1)
@@ -105,12 +98,11 @@ def run(
 def check(file: Path, set_: Overrides = None, as_json: Json = False) -> None:
     """Check a sweep file whole and say what it would run."""
     from raysweep.forecast import forecast
-    from raysweep.sweep import check_workload, describe_objectives
-    from raysweep.sweep import located as locating
+    from raysweep.preflight import check_workload, describe_objectives, located
     from raysweep.sweepfile import load_sweep
 
     loaded = load_sweep(file, set_ or [])
-    with locating(loaded):
+    with located(loaded):
         workload = check_workload(loaded)
     found = forecast(loaded.sweep, workload)
     if as_json:
@@ -277,13 +269,6 @@ def stop(sweep: JobOrName, address: AddressOrHere = None, storage: Storage = STO
         if as_json
         else ("" if row["stopped"] else "was not running: ") + control.in_words(row)
     )
-
-
-def planned_trials(sweep: Any) -> int | None:
-    """How many trials a sweep will make, where that is known beforehand."""
-    grid = sweep.parsed_space.size if sweep.search.sampler == "grid" else None
-    limits = [limit for limit in (grid, sweep.budget.trials) if limit is not None]
-    return min(limits) if limits else None
 
 
 def print_best(result: SweepResult, file: Path | None, storage: Path) -> None:

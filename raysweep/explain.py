@@ -35,7 +35,7 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     from raysweep.engine.engine import Engine
     from raysweep.engine.trajectory import kept
     from raysweep.engine.workload import Workload
-    from raysweep.sweep import check_space, located, workload_spec
+    from raysweep.preflight import check_space, located, workload_spec
     from raysweep.sweepfile import load_sweep
 
     file = load_sweep(best)
@@ -70,7 +70,7 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
 def media_of(best: str | Path) -> str:
     """How the explanations of a `best.yaml` are shown."""
     from raysweep.engine.workload import Workload
-    from raysweep.sweep import workload_spec
+    from raysweep.preflight import workload_spec
     from raysweep.sweepfile import load_sweep
 
     return Workload(workload_spec(load_sweep(best))).media

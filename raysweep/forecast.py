@@ -14,9 +14,16 @@ STEPS = 5
 
 
 def forecast(sweep: Sweep, workload: Workload) -> dict[str, Any]:
-    """Trials (None when open), row-steps before and after sharing, measured seconds a row-step, and the product."""
+    """What is planned, measured seconds a row-step, and the product."""
+    found, seconds = planned(sweep), seconds_per_row_step(workload)
+    total = found["row_steps"] * seconds if found["row_steps"] else None
+    return {**found, "seconds_per_row_step": seconds, "seconds": total}
+
+
+def planned(sweep: Sweep) -> dict[str, int | None]:
+    """Trials, row-steps before and after sharing; None for what is open. Early stopping makes it fewer."""
     space = sweep.parsed_space
-    found: dict[str, Any] = {"trials": sweep.budget.trials, "row_steps_unshared": None, "row_steps": None}
+    found: dict[str, int | None] = {"trials": sweep.budget.trials, "row_steps_unshared": None, "row_steps": None}
     if sweep.search.sampler == "grid":
         configs = list(space.grid())[: sweep.budget.trials]
         furthest: dict[str, int] = {}
@@ -26,9 +33,7 @@ def forecast(sweep: Sweep, workload: Workload) -> dict[str, Any]:
         found["trials"] = len(configs)
         found["row_steps_unshared"] = sum(int(config["steps"]) for config in configs) * sweep.examples
         found["row_steps"] = sum(furthest.values()) * sweep.examples
-    seconds = seconds_per_row_step(workload)
-    total = found["row_steps"] * seconds if found["row_steps"] else None
-    return {**found, "seconds_per_row_step": seconds, "seconds": total}
+    return found
 
 
 def seconds_per_row_step(workload: Workload, slots: int = 16) -> float:

@@ -1,27 +1,149 @@
-"""What must hold beyond a sweep's file before it is run here; nothing is made until all of it does."""
+"""What must hold beyond a sweep file's schema before anything is started: networks, data, search, storage, MLflow.
+
+Everything is loaded and tried here, on the user's machine; nothing is made until all of it holds.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import InputError
+from raysweep.errors import InputError, did_you_mean
 from raysweep.outcome import SweepResult
-from raysweep.record.store import check_uri
-from raysweep.sweep import check_workload, located
-from raysweep.sweepfile import SweepFile
+from raysweep.record.store import check_uri, local_store
+from raysweep.sweepfile import Sweep, SweepFile
+
+if TYPE_CHECKING:
+    from raysweep.engine.workload import Workload
 
 
-def check_run(file: SweepFile, storage: Path, mlflow: str | None) -> Path:
-    """Load and try what a sweep names, then make its folder in the storage; the log in there.
+@dataclass(frozen=True)
+class Prepared:
+    """A sweep of which everything holds.
+
+    Args:
+        file: the sweep file.
+        workload: its networks and data, loaded.
+        storage: folder of all sweeps.
+        mlflow: the tracking URI to record at.
+    """
+
+    file: SweepFile
+    workload: Workload
+    storage: Path
+    mlflow: str
+
+    @property
+    def sweep(self) -> Sweep:
+        """What the file says."""
+        return self.file.sweep
+
+    @property
+    def folder(self) -> Path:
+        """This sweep's own folder in the storage."""
+        return self.storage / self.sweep.name
+
+    @property
+    def log(self) -> Path:
+        """Where the driver's chatter goes."""
+        return self.folder / "logs" / "driver.log"
+
+
+def prepare(file: SweepFile, storage: Path, mlflow: str | None = None) -> Prepared:
+    """Load and try what a sweep names, then make its folder in the storage.
 
     Raises:
         InputError: what a network, data, an option of the command line or the storage breaks.
     """
     check_uri(mlflow, "--mlflow")
     with located(file):
-        check_workload(file)
+        workload = check_workload(file)
         check_source(file.sweep.search.from_, storage)
-    return make_folder(storage, file.sweep.name)
+    prepared = Prepared(file, workload, storage, mlflow or file.sweep.mlflow or local_store(storage))
+    make_writable(prepared)
+    return prepared
+
+
+def check_workload(file: SweepFile) -> Workload:
+    """Load and try everything that a sweep names, before anything is started."""
+    from raysweep.engine.workload import Workload
+
+    check_space(file.sweep)
+    workload = Workload(workload_spec(file))
+    workload.check()
+    return workload
+
+
+def check_space(sweep: Sweep) -> None:
+    """Every hyper-parameter of the method, and no other, with values that it can take."""
+    from raysweep.methods.am import ActivationMaximisation
+    from raysweep.methods.row_method import Bound
+
+    bounds = {**ActivationMaximisation.hyperparameters, "steps": Bound(1)}
+    space = sweep.parsed_space
+    for parameter in space.parameters:
+        key = f"space.{parameter.name}"
+        if parameter.name not in bounds:
+            hint = did_you_mean(parameter.name, bounds)
+            raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)
+        domain: Any = parameter.domain
+        for value in getattr(domain, "values", None) or (domain.low, domain.high):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise InputError("must be a number", key=key, value=value)
+            if not bounds[parameter.name].holds(value):
+                raise InputError(str(bounds[parameter.name]), key=key, value=value)
+            if parameter.name == "steps" and not float(value).is_integer():
+                raise InputError("must be whole numbers", key=key, value=value)
+    for name in bounds:
+        if name not in space:
+            raise InputError(f"must be given: {sweep.method.name} needs it", key=f"space.{name}")
+
+
+def workload_spec(file: SweepFile) -> Any:
+    """The sweep without its search, as hosts get it."""
+    from raysweep.engine.workload import ObjectiveSpec, WorkloadSpec
+    from raysweep.models.model import ModelSource
+
+    sweep = file.sweep
+
+    def source(keys: Any) -> ModelSource | None:
+        return ModelSource(**keys.model_dump()) if keys is not None else None
+
+    return WorkloadSpec(
+        method=sweep.method.name,
+        options=sweep.method.model_dump(exclude={"name"}),
+        generator=source(sweep.models.generator),  # type: ignore[arg-type]
+        classifier=source(sweep.models.classifier),  # type: ignore[arg-type]
+        judge=source(sweep.models.judge),
+        data=sweep.data.source,
+        media=sweep.data.media,
+        target=sweep.target.class_,
+        layer=sweep.target.layer,
+        unit=sweep.target.unit,
+        direction=sweep.direction,
+        examples=sweep.examples,
+        objectives=tuple(ObjectiveSpec(one.name, source(one.model), one.layer) for one in sweep.objective),
+        seed=sweep.seed,
+        precision=sweep.precision,
+        folder=str(file.folder),
+    )
+
+
+def describe_objectives(workload: Workload) -> Iterator[str]:
+    """Which features each distance compares, in one line each."""
+    spec = workload.spec
+    for one in spec.objectives:
+        if one.name == "response_fd":
+            what = f"responses of {workload.readout(workload.classifier.module).reads} of {spec.classifier.source}"
+            extreme = "highest" if spec.direction == "maximise" else "lowest"
+            yield f"response_fd: Fréchet distance in 1-D, {what}, to the {spec.examples} {extreme} of {spec.data}"
+        else:
+            model = (one.model or spec.classifier).source
+            layer = getattr(workload.features(one.name), "reads", "Inception 2015-12-05 features")
+            yield f"{one.name}: features are {layer} of {model}, compared with {spec.data}"
 
 
 def check_source(name: str | None, storage: Path) -> None:
@@ -34,13 +156,20 @@ def check_source(name: str | None, storage: Path) -> None:
             raise
 
 
-def make_folder(storage: Path, name: str) -> Path:
-    """Make a sweep's folder and see that its log can be written; the log."""
-    log = storage / name / "logs" / "driver.log"
+def make_writable(prepared: Prepared) -> None:
+    """Make a sweep's folder and see that its log can be written."""
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.open("a", encoding="utf-8").close()
+        prepared.log.parent.mkdir(parents=True, exist_ok=True)
+        prepared.log.open("a", encoding="utf-8").close()
     except OSError as error:
         rule = f"must be a folder that can be written ({error.strerror}: {error.filename})"
-        raise InputError(rule, key="--storage", value=str(storage)) from None
-    return log
+        raise InputError(rule, key="--storage", value=str(prepared.storage)) from None
+
+
+@contextmanager
+def located(file: SweepFile) -> Iterator[None]:
+    """Fill in file and line of errors that a lower room raises about a key."""
+    try:
+        yield
+    except InputError as error:
+        raise file.located(error) from None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.cluster.jobs import NOT_UPLOADED, STORAGE, Jobs, Submission
 from raysweep.errors import InputError
+from raysweep.preflight import check_workload, located
 from raysweep.record.store import check_uri
 from raysweep.sources import is_callable_name
-from raysweep.sweep import check_workload, located
 from raysweep.sweepfile import Sweep, SweepFile, load_sweep
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from raysweep.errors import InputError, SweepConflict, did_you_mean
+from raysweep.errors import SweepConflict
 from raysweep.explain import explain
 from raysweep.outcome import SweepResult
+from raysweep.preflight import Prepared, describe_objectives, prepare
 from raysweep.record.journal import FORMAT, Event, Journal
 from raysweep.record.ledger import SWEEP, Ledger
 from raysweep.record.recorder import Recorder
@@ -32,7 +33,7 @@ from raysweep.search.conductor import Conductor, outcome
 from raysweep.search.outcomes import Outcome
 from raysweep.search.policies import make_policy
 from raysweep.search.suggest import Suggestions
-from raysweep.sweepfile import Sweep, SweepFile, load_sweep
+from raysweep.sweepfile import Sweep, load_sweep
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import Workload
@@ -68,17 +69,20 @@ def run(
         InputError: something in the sweep file does not hold; nothing was started.
         StorageError: the storage cannot be written, or another driver runs this sweep.
     """
+    return run_prepared(prepare(load_sweep(path, overrides), Path(storage), mlflow), on_event, notify)
+
+
+def run_prepared(
+    prepared: Prepared, on_event: Progress | None = None, notify: Callable[[str], None] | None = None
+) -> SweepResult:
+    """Run a sweep that passed its checks; see `run`."""
     from raysweep.cluster.pool import HostPool
     from raysweep.cluster.runtime import ray_runtime
     from raysweep.cluster.tuning import run_trials
-    from raysweep.record.store import local_store
     from raysweep.winner import register_winner
 
     say = notify or (lambda line: None)
-    file = load_sweep(path, overrides)
-    with located(file):
-        workload = check_workload(file)
-    sweep, folder = file.sweep, Path(storage) / file.sweep.name
+    sweep, workload, folder = prepared.sweep, prepared.workload, prepared.folder
     for line in describe_objectives(workload):
         say(line)
     ledger = Ledger()
@@ -92,11 +96,11 @@ def run(
             on_event(event, ledger)
 
     with Journal(folder, apply) as journal:
-        numerics = open_chapter(journal, ledger, file, workload, Path(storage))
+        numerics = open_chapter(journal, ledger, prepared)
         (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep.plain(), sort_keys=False), encoding="utf-8")
         conductor = conduct(journal, ledger, sweep, numerics)
         unsynced = [copy.deepcopy(trial) for trial in ledger.unsynced]
-        with recording(sweep, folder, mlflow, ledger, journal, workload.media, say) as recorder:
+        with recording(prepared, ledger, journal, say) as recorder:
             recorders.append(recorder)
             for trial in unsynced:
                 recorder.submit(trial)
@@ -117,87 +121,8 @@ def run(
         if late:
             say(f"{len(late)} trials are not in MLflow yet; run the sweep again to send them")
         else:
-            register_winner(result, mlflow or sweep.mlflow or local_store(Path(storage)))
+            register_winner(result, prepared.mlflow)
     return result
-
-
-def check_workload(file: SweepFile) -> Workload:
-    """Load and try everything that a sweep names, before anything is started."""
-    from raysweep.engine.workload import Workload
-
-    check_space(file.sweep)
-    workload = Workload(workload_spec(file))
-    workload.check()
-    return workload
-
-
-def check_space(sweep: Sweep) -> None:
-    """Every hyper-parameter of the method, and no other, with values that it can take."""
-    from raysweep.methods.am import ActivationMaximisation
-    from raysweep.methods.row_method import Bound
-
-    bounds = {**ActivationMaximisation.hyperparameters, "steps": Bound(1)}
-    space = sweep.parsed_space
-    for parameter in space.parameters:
-        key = f"space.{parameter.name}"
-        if parameter.name not in bounds:
-            hint = did_you_mean(parameter.name, bounds)
-            raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)
-        domain: Any = parameter.domain
-        for value in getattr(domain, "values", None) or (domain.low, domain.high):
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise InputError("must be a number", key=key, value=value)
-            if not bounds[parameter.name].holds(value):
-                raise InputError(str(bounds[parameter.name]), key=key, value=value)
-            if parameter.name == "steps" and not float(value).is_integer():
-                raise InputError("must be whole numbers", key=key, value=value)
-    for name in bounds:
-        if name not in space:
-            raise InputError(f"must be given: {sweep.method.name} needs it", key=f"space.{name}")
-
-
-def workload_spec(file: SweepFile) -> Any:
-    """The sweep without its search, as hosts get it."""
-    from raysweep.engine.workload import ObjectiveSpec, WorkloadSpec
-    from raysweep.models.model import ModelSource
-
-    sweep = file.sweep
-
-    def source(keys: Any) -> ModelSource | None:
-        return ModelSource(**keys.model_dump()) if keys is not None else None
-
-    return WorkloadSpec(
-        method=sweep.method.name,
-        options=sweep.method.model_dump(exclude={"name"}),
-        generator=source(sweep.models.generator),  # type: ignore[arg-type]
-        classifier=source(sweep.models.classifier),  # type: ignore[arg-type]
-        judge=source(sweep.models.judge),
-        data=sweep.data.source,
-        media=sweep.data.media,
-        target=sweep.target.class_,
-        layer=sweep.target.layer,
-        unit=sweep.target.unit,
-        direction=sweep.direction,
-        examples=sweep.examples,
-        objectives=tuple(ObjectiveSpec(one.name, source(one.model), one.layer) for one in sweep.objective),
-        seed=sweep.seed,
-        precision=sweep.precision,
-        folder=str(file.folder),
-    )
-
-
-def describe_objectives(workload: Workload) -> Iterator[str]:
-    """Which features each distance compares, in one line each."""
-    spec = workload.spec
-    for one in spec.objectives:
-        if one.name == "response_fd":
-            what = f"responses of {workload.readout(workload.classifier.module).reads} of {spec.classifier.source}"
-            extreme = "highest" if spec.direction == "maximise" else "lowest"
-            yield f"response_fd: Fréchet distance in 1-D, {what}, to the {spec.examples} {extreme} of {spec.data}"
-        else:
-            model = (one.model or spec.classifier).source
-            layer = getattr(workload.features(one.name), "reads", "Inception 2015-12-05 features")
-            yield f"{one.name}: features are {layer} of {model}, compared with {spec.data}"
 
 
 def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
@@ -207,15 +132,14 @@ def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
     return {**{key: plain[key] for key in kept}, **workload.identity}
 
 
-def open_chapter(
-    journal: Journal, ledger: Ledger, file: SweepFile, workload: Workload, storage: Path
-) -> dict[str, Any]:
+def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> dict[str, Any]:
     """Journal the sweep, this session, the numerics and, when the search changed, the start of a new study.
 
     Raises:
         SweepConflict: a sweep of this name explains something else.
     """
-    sweep, identity = file.sweep, identity_of(file.sweep, workload)
+    sweep, workload, file = prepared.sweep, prepared.workload, prepared.file
+    identity = identity_of(sweep, workload)
     for key in sorted({*ledger.identity, *identity} if ledger.sweep else ()):
         if ledger.identity.get(key) != identity.get(key):
             raise SweepConflict(
@@ -231,9 +155,8 @@ def open_chapter(
         chapter = ledger.chapter
         if ledger.sweep is None or chapter["search"] != search:
             warm = [[trial.config, *_told(trial)] for trial in ledger.trials.values() if trial.state in ENDED]
-            warm += imported(sweep, storage) if ledger.sweep is None else ledger.chapter["imported"]
-            kept = imported(sweep, storage) if ledger.sweep is None else ledger.chapter["imported"]
-            chapter = {"first": len(ledger.trials), "warm": warm, "imported": kept, "search": search}
+            kept = imported(sweep, prepared.storage) if ledger.sweep is None else chapter["imported"]
+            chapter = {"first": len(ledger.trials), "warm": warm + kept, "imported": kept, "search": search}
         journal.append(
             "sweep",
             format=FORMAT,
@@ -326,22 +249,16 @@ def trial_plan(conductor: Conductor, preference: Callable[[str], list[str]], num
 
 
 @contextmanager
-def recording(
-    sweep: Sweep,
-    folder: Path,
-    uri: str | None,
-    ledger: Ledger,
-    journal: Journal,
-    media: str,
-    say: Callable[[str], None],
-) -> Iterator[Recorder]:
+def recording(prepared: Prepared, ledger: Ledger, journal: Journal, say: Callable[[str], None]) -> Iterator[Recorder]:
     """MLflow's one writer, for the length of a sweep."""
     from raysweep.data.audio import MelSpec
     from raysweep.record.mlflow_recorder import MlflowRecorder
 
+    sweep, folder, media = prepared.sweep, prepared.folder, prepared.workload.media
+
     def open_sink() -> MlflowRecorder:
         sink = MlflowRecorder(
-            uri or sweep.mlflow,
+            prepared.mlflow,
             sweep.name,
             str(ledger.sweep_id),
             None,
@@ -366,15 +283,6 @@ def recording(
     except BaseException:
         recorder.close(5.0, status="KILLED")
         raise
-
-
-@contextmanager
-def located(file: SweepFile) -> Iterator[None]:
-    """Fill in file and line of errors that a lower room raises about a key."""
-    try:
-        yield
-    except InputError as error:
-        raise file.located(error) from None
 
 
 def load_result(name: str, storage: str | Path = STORAGE) -> SweepResult:

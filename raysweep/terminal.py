@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -45,18 +45,20 @@ class Progress:
 
     Args:
         out: where to show it.
-        total: trials that the search will make, None when that is open.
+        planned: `trials` and `row_steps` that the search will make, None for what is open.
         examples: rows of a trial.
     """
 
-    def __init__(self, out: TextIO, total: int | None, examples: int) -> None:
-        self._out, self._total, self._examples = out, total, examples
+    def __init__(self, out: TextIO, planned: Mapping[str, int | None], examples: int) -> None:
+        self._total, self._row_steps_planned = planned["trials"], planned["row_steps"]
+        self._examples = examples
         self._console = Console(file=out, highlight=False)
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True) if out.isatty() else None
+        self._live = (
+            Live("starting", console=self._console, refresh_per_second=4, transient=True) if out.isatty() else None
+        )
         self._began = time.monotonic()
-        self._ledger: Ledger | None = None
-        self._before = (0, 0)
-        """Trials ended and row-steps made before this session."""
+        self._before = 0
+        """Row-steps made before this session."""
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -73,9 +75,8 @@ class Progress:
 
     def on_event(self, event: Event, ledger: Ledger) -> None:
         """Show what changed; events replayed from an old journal are only counted."""
-        self._ledger = ledger
         if event["time"] < time.time() - (time.monotonic() - self._began) - 0.5:
-            self._before = (len(_ended(ledger)), _row_steps(ledger, self._examples))
+            self._before = _row_steps(ledger, self._examples)
             return
         if event["event"] == "ended":
             trial = ledger.trials[event["number"]]
@@ -94,8 +95,8 @@ class Progress:
     def _view(self, ledger: Ledger) -> Table:
         ended = _ended(ledger)
         elapsed = time.monotonic() - self._began
-        done_here = len(ended) - self._before[0]
-        row_steps = _row_steps(ledger, self._examples) - self._before[1]
+        made = _row_steps(ledger, self._examples)
+        speed = (made - self._before) / max(elapsed, 1e-9)
         table = Table.grid(padding=(0, 2))
         counted = f"{len(ended)} of {self._total}" if self._total else str(len(ended))
         table.add_row("trials", f"{counted} ended, {len(ledger.running)} in flight")
@@ -103,10 +104,11 @@ class Progress:
         if best is not None and best.objective is not None:
             config = "  ".join(f"{name} {value:g}" for name, value in best.config.items())
             table.add_row("best so far", f"{best.objective.value:.4g}   trial {best.number}   {config}")
-        table.add_row("row-steps", f"{row_steps / max(elapsed, 1e-9):,.0f} per second")
-        if self._total and done_here:
-            left = (self._total - len(ended)) * elapsed / done_here
-            table.add_row("time", f"{_clock(elapsed)} so far, about {_clock(left)} left")
+        table.add_row("row-steps", f"{speed:,.0f} per second" if speed else "starting")
+        left = ""
+        if self._row_steps_planned and speed:
+            left = f", about {_clock(max(self._row_steps_planned - made, 0) / speed)} left"
+        table.add_row("time", _clock(elapsed) + left)
         return table
 
 

@@ -19,8 +19,8 @@ from raysweep.engine.workload import Workload
 from raysweep.methods.noise import normal
 from raysweep.objectives.response import reference_responses
 from raysweep.outcome import SweepResult
+from raysweep.preflight import workload_spec
 from raysweep.record.store import local_store, open_client
-from raysweep.sweep import workload_spec
 from raysweep.sweepfile import load_sweep
 
 SMALL = (
@@ -84,7 +84,8 @@ def test_scores_equal_a_slow_plain_loop_in_float64(storage: Path, jobs: Path) ->
     workload = Workload(workload_spec(load_sweep(jobs / "quickstart.yaml", SMALL)))
     classifier = workload.classifier.module.double()
     with torch.no_grad():
-        real = classifier(torch.from_numpy(workload.data.x).double())[:, workload.unit].numpy()
+        chunks = torch.from_numpy(workload.data.x).split(250)
+        real = torch.cat([classifier(chunk.double())[:, workload.unit] for chunk in chunks]).numpy()
     extreme = reference_responses(real, 10, "maximise")
     slow = {
         (lr, weight): np.array(slow_am(workload, lr, weight, 12, 10)) for lr in (0.1, 0.01) for weight in (0.1, 0.001)
