@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from raysweep.errors import SweepConflict
+from raysweep.errors import InputError, SweepConflict
 from raysweep.explain import explain
 from raysweep.outcome import SweepResult
 from raysweep.preflight import Prepared, describe_objectives, prepare
@@ -29,7 +29,7 @@ from raysweep.record.ledger import SWEEP, Ledger
 from raysweep.record.recorder import Recorder
 from raysweep.record.trial import ENDED, Trial
 from raysweep.search.budget import Budget
-from raysweep.search.conductor import Conductor, outcome
+from raysweep.search.conductor import Conductor, outcome, trajectory_key
 from raysweep.search.outcomes import Outcome
 from raysweep.search.policies import make_policy
 from raysweep.search.suggest import Suggestions
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 STORAGE = "raysweep-runs"
 SLOTS = {"cpu": 16, "cuda": 512}
-MLFLOW_PATIENCE, MLFLOW_PATIENCE_FAILING = 120.0, 5.0
-"""Seconds that a finished sweep waits for MLflow to take the rest; the second when it does not answer."""
+MLFLOW_PATIENCE = 120.0
+"""Seconds that a finished sweep waits for an MLflow that answers to take the rest."""
 
 Progress = Callable[[Event, Ledger], None]
 
@@ -113,15 +113,14 @@ def run_prepared(
                 ):
                     run_trials(conductor, lambda number: trial_plan(conductor, pool.preference, number), folder)
             result = SweepResult(sweep.name, folder, ledger)
-            late = recorder.close(
-                MLFLOW_PATIENCE_FAILING if recorder.failing else MLFLOW_PATIENCE,
-                summary=result.summary(),
-                tags=result.tags(),
-            )
-        if late:
-            say(f"{len(late)} trials are not in MLflow yet; run the sweep again to send them")
+            late = recorder.close(MLFLOW_PATIENCE, summary=result.summary(), tags=result.tags())
+        if late or not recorder.closed_sweep:
+            say(f"MLflow lacks {len(late)} trials and the end of the sweep; run the sweep again to send them")
         else:
-            register_winner(result, prepared.mlflow)
+            try:
+                register_winner(result, prepared.mlflow)
+            except Exception as error:  # whatever MLflow raises: the results are safe in the journal
+                say(f"the winner is not registered in MLflow ({_line(error)}); run the sweep again to register it")
     return result
 
 
@@ -138,25 +137,15 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> dict[s
     Raises:
         SweepConflict: a sweep of this name explains something else.
     """
-    sweep, workload, file = prepared.sweep, prepared.workload, prepared.file
+    sweep, workload = prepared.sweep, prepared.workload
     identity = identity_of(sweep, workload)
-    for key in sorted({*ledger.identity, *identity} if ledger.sweep else ()):
-        if ledger.identity.get(key) != identity.get(key):
-            raise SweepConflict(
-                f"differs from what the sweep '{sweep.name}' was started with ({ledger.identity.get(key)})",
-                key=key,
-                value=identity.get(key),
-                file=str(file.path),
-                suggestion="Give the sweep another name",
-            )
+    refuse_another(ledger, identity, prepared)
     plain = sweep.plain()
     search = {key: plain[key] for key in ("space", "search", "concurrency")}
     if ledger.sweep is None or ledger.chapter["search"] != search or ledger.sweep != plain:
         chapter = ledger.chapter
         if ledger.sweep is None or chapter["search"] != search:
-            warm = [[trial.config, *_told(trial)] for trial in ledger.trials.values() if trial.state in ENDED]
-            kept = imported(sweep, prepared.storage) if ledger.sweep is None else chapter["imported"]
-            chapter = {"first": len(ledger.trials), "warm": warm + kept, "imported": kept, "search": search}
+            chapter = new_chapter(ledger, search, prepared)
         journal.append(
             "sweep",
             format=FORMAT,
@@ -165,13 +154,16 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> dict[s
             identity=identity,
             versions=versions(),
             chapter=chapter,
-            about={
-                "home": str(file.folder),
-                "media": workload.media,
-                "objectives": list(describe_objectives(workload)),
-            },
         )
-    journal.append("session", driver={"host": platform.node(), "pid": os.getpid()})
+    journal.append(
+        "session",
+        driver={"host": platform.node(), "pid": os.getpid()},
+        about={
+            "home": str(prepared.file.folder),
+            "media": workload.media,
+            "objectives": list(describe_objectives(workload)),
+        },
+    )
     if not ledger.numerics:
         device = "cuda" if sweep.hosts.gpus else "cpu"
         numerics = {"precision": sweep.precision, "slots": SLOTS[device], "device": device, "threads": 1}
@@ -179,11 +171,34 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> dict[s
     return ledger.numerics
 
 
-def imported(sweep: Sweep, storage: Path) -> list[Any]:
-    """What the sweep that `search.from` names has found: [config, values, pruned_at] each."""
-    if sweep.search.from_ is None:
+def refuse_another(ledger: Ledger, identity: dict[str, Any], prepared: Prepared) -> None:
+    """A name stands for one thing: whatever a result depends on must be as it was."""
+    for key in sorted({*ledger.identity, *identity} if ledger.sweep else ()):
+        if ledger.identity.get(key) != identity.get(key):
+            rule = f"differs from what the sweep '{prepared.sweep.name}' was started with ({ledger.identity.get(key)})"
+            error = SweepConflict(rule, key=key, value=identity.get(key), suggestion="Give the sweep another name")
+            raise prepared.file.located(error)
+
+
+def new_chapter(ledger: Ledger, search: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
+    """Where a new study starts, and what it knows from the start: [config, values, pruned_at] of ended trials."""
+    warm = [[trial.config, *_told(trial)] for trial in ledger.trials.values() if trial.state in ENDED]
+    before = ledger.chapter.get("search", {}).get("search", {}).get("from")
+    same = ledger.sweep is not None and before == prepared.sweep.search.from_
+    kept = ledger.chapter["imported"] if same else imported(prepared)
+    return {"first": len(ledger.trials), "warm": warm + kept, "imported": kept, "search": search}
+
+
+def imported(prepared: Prepared) -> list[Any]:
+    """What the sweep that `search.from` names has found."""
+    name = prepared.sweep.search.from_
+    if name is None:
         return []
-    result = load_result(sweep.search.from_, storage)
+    result = load_result(name, prepared.storage)
+    objectives = [one.name for one in prepared.sweep.objective]
+    if result.objective_names != objectives:
+        rule = f"must be a sweep with the same objectives, not {', '.join(result.objective_names)}"
+        raise prepared.file.located(InputError(rule, key="search.from", value=name))
     ended = [trial for trial in result.ledger.trials.values() if trial.state in ENDED]
     return [[trial.config, *_told(trial)] for trial in ended]
 
@@ -237,7 +252,7 @@ def host_plan(sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str
 def trial_plan(conductor: Conductor, preference: Callable[[str], list[str]], number: int) -> dict[str, Any]:
     """The config of a trial's actor."""
     trial = conductor.ledger.trials[number]
-    trajectory = conductor.space.config_key(trial.config, without=("steps",))
+    trajectory = trajectory_key(trial.config)
     return {
         "number": number,
         "key": trial.key,
@@ -297,6 +312,10 @@ def load_result(name: str, storage: str | Path = STORAGE) -> SweepResult:
 def versions() -> dict[str, str]:
     """Of everything that a result may depend on."""
     return {name: version(name) for name in ("raysweep", "torch", "numpy", "scipy", "ray", "optuna", "mlflow")}
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _told(trial: Trial) -> list[Any]:

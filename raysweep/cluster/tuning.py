@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from raysweep.errors import StorageError
 from raysweep.search.conductor import Conductor
 
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -36,26 +37,43 @@ class _NotPickled:
         return {}
 
 
-class ConductorSearcher(_NotPickled, Searcher):
-    """Hands out the conductor's trials as Tune configurations.
+class Driver:
+    """The conductor as the two plugs see it.
 
-    Args:
-        conductor: decides.
-        plan_of: a planned trial's number -> the config of its `TrialActor`.
+    Tune would take an error of ours for one of its trials', and run that trial again. So the first error is kept, all
+    trials are stopped, and `run_trials` raises it.
     """
 
     def __init__(self, conductor: Conductor, plan_of: Callable[[int], dict[str, Any]]) -> None:
+        self.conductor, self.plan_of = conductor, plan_of
+        self.error: Exception | None = None
+
+    def ask(self, what: Callable[[], Any], otherwise: Any) -> Any:
+        """`what()`, or `otherwise` from the first error on."""
+        if self.error is None:
+            try:
+                return what()
+            except Exception as error:
+                self.error = error
+        return otherwise
+
+
+class ConductorSearcher(_NotPickled, Searcher):
+    """Hands out the conductor's trials as Tune configurations: the config of a `TrialActor` each."""
+
+    def __init__(self, driver: Driver) -> None:
         super().__init__()
-        self._conductor, self._plan_of = conductor, plan_of
+        self._driver = driver
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's config, None while there is none yet, FINISHED at the end."""
-        trial = self._conductor.next_trial()
+        return self._driver.ask(self._next, Searcher.FINISHED)
+
+    def _next(self) -> Any:
+        trial = self._driver.conductor.next_trial()
         if trial == "wait":
             return None
-        if trial == "finished":
-            return Searcher.FINISHED
-        return self._plan_of(trial.number)
+        return Searcher.FINISHED if trial == "finished" else self._driver.plan_of(trial.number)
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """Nothing: results reach the conductor through the scheduler."""
@@ -70,17 +88,24 @@ class ConductorSearcher(_NotPickled, Searcher):
 class ConductorScheduler(_NotPickled, FIFOScheduler):
     """Reports milestones to the conductor; continues, pauses and stops trials as it says."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, driver: Driver) -> None:
         super().__init__()
-        self._conductor = conductor
-        self._paused: dict[int, TuneTrial] = {}
+        self._driver, self._conductor = driver, driver.conductor
+        self._waiting: dict[int, TuneTrial] = {}
+        """Trials that Tune has paused, or is about to, until their cohort decides."""
+        self._doomed: set[str] = set()
+        """Those that are to be stopped; Tune cannot stop a trial before it has finished pausing it."""
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         """A trial is about to run on its preferred host."""
-        self._conductor.leased(trial.config["number"], trial.config["hosts"][0], trial.trial_id)
+        config = trial.config
+        self._driver.ask(lambda: self._conductor.leased(config["number"], config["hosts"][0], trial.trial_id), None)
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         """Take a milestone, and carry out what it decides for this trial and for those that waited for it."""
+        return str(self._driver.ask(lambda: self._take(trial, result), self.STOP))
+
+    def _take(self, trial: TuneTrial, result: dict[str, Any]) -> str:
         number, answer = trial.config["number"], json.loads(result["answer"])
         self._conductor.leased(number, result["host"], trial.trial_id)
         if "failed" in answer:
@@ -89,10 +114,11 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         else:
             decision = self._conductor.scored(number, result["step"], **answer)
         if decision == "wait":
-            self._paused[number] = trial
-        self._act_on_resolved(tune_controller)
-        if decision == "wait" and number not in self._paused:
-            decision = "continue"
+            self._waiting[number] = trial
+        self._resolve()
+        if decision == "wait" and number not in self._waiting:
+            decision = "stop" if trial.trial_id in self._doomed else "continue"
+            self._doomed.discard(trial.trial_id)
         return {"continue": self.CONTINUE, "stop": self.STOP, "wait": self.PAUSE}[decision]
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
@@ -101,17 +127,24 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """Its actor died too often."""
-        self._conductor.failed(trial.config["number"], f"its trial actor died {TRIAL_FAILURES + 1} times")
-        self._act_on_resolved(tune_controller)
+        reason = f"its trial actor died {TRIAL_FAILURES + 1} times"
+        self._driver.ask(lambda: self._conductor.failed(trial.config["number"], reason), None)
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
         """Trials that never ran first; a paused one only when it need not wait any more."""
-        self._act_on_resolved(tune_controller)
-        waiting = {trial.trial_id for trial in self._paused.values()}
+        self._driver.ask(self._resolve, None)
         trials = tune_controller.get_trials()
+        for trial in trials:
+            doomed = trial.trial_id in self._doomed and trial.status == TuneTrial.PAUSED
+            if doomed or (self._driver.error and trial.status in (TuneTrial.PENDING, TuneTrial.PAUSED)):
+                self._doomed.discard(trial.trial_id)
+                tune_controller.stop_trial(trial)
+        if self._driver.error:
+            return None
+        held = {trial.trial_id for trial in self._waiting.values()} | self._doomed
         for status in (TuneTrial.PENDING, TuneTrial.PAUSED):
             for trial in trials:
-                if trial.status == status and trial.trial_id not in waiting:
+                if trial.status == status and trial.trial_id not in held:
                     return trial  # type: ignore[no-any-return]
         return None
 
@@ -119,21 +152,27 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         """What Tune's table would say."""
         return "raysweep"
 
-    def _act_on_resolved(self, tune_controller: Any) -> None:
+    def _resolve(self) -> None:
         for number, decision in self._conductor.resolved().items():
-            trial = self._paused.pop(number, None)
-            if trial is not None and decision == "stop" and trial.status == TuneTrial.PAUSED:
-                tune_controller.stop_trial(trial)
+            trial = self._waiting.pop(number, None)
+            if trial is not None and decision == "stop":
+                self._doomed.add(trial.trial_id)
 
 
 def run_trials(conductor: Conductor, plan_of: Callable[[int], dict[str, Any]], folder: Path) -> None:
-    """Run trials until the conductor has no more; returns when the last has ended."""
+    """Run trials until the conductor has no more; returns when the last has ended.
+
+    Raises:
+        RaysweepError: whatever the conductor raised, as the journal's StorageError.
+        StorageError: Tune ended before all trials did.
+    """
+    driver = Driver(conductor, plan_of)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.concurrency)  # a custom searcher gets 1 otherwise
     tuner = tune.Tuner(
         tune.with_resources(TrialActor, tune.PlacementGroupFactory([{"CPU": TRIAL_CPUS}])),
         tune_config=TuneConfig(
-            search_alg=ConductorSearcher(conductor, plan_of),
-            scheduler=ConductorScheduler(conductor),
+            search_alg=ConductorSearcher(driver),
+            scheduler=ConductorScheduler(driver),
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -146,3 +185,8 @@ def run_trials(conductor: Conductor, plan_of: Callable[[int], dict[str, Any]], f
         ),
     )
     tuner.fit()
+    if driver.error is not None:
+        raise driver.error
+    if conductor.ledger.running:
+        numbers = ", ".join(str(trial.number) for trial in conductor.ledger.running)
+        raise StorageError(f"Ray Tune ended, but trials {numbers} did not; run the sweep again to continue them")

@@ -29,7 +29,8 @@ class Journal:
 
     Args:
         folder: the sweep's folder; made when absent.
-        on_event: called with every event, first those already written, then each new one once it is on disk.
+        on_event: called with every event, first those already written, then each new one once it is on disk. Where it
+            raises StorageError the event contradicts the journal, and is taken back.
 
     Raises:
         StorageError: the folder cannot be written, another process holds the journal, or a line is damaged.
@@ -65,11 +66,12 @@ class Journal:
                 self._file.write(b"%08x %s\n" % (zlib.crc32(body.encode()), body.encode()))
                 self._file.flush()
                 os.fsync(self._file.fileno())
-                written: Event = json.loads(body)
-                self._on_event(written)
             except OSError as error:
                 self._file.truncate(end)
                 raise StorageError(f"{self.path}: cannot be written ({error.strerror})") from error
+            written: Event = json.loads(body)
+            try:
+                self._on_event(written)
             except StorageError:
                 self._file.truncate(end)
                 raise

@@ -2,12 +2,12 @@
 
 | event | fields | what it says |
 | --- | --- | --- |
-| sweep | format, id, sweep, identity, versions, chapter, about | the sweep file as resolved, the fingerprints |
-| | | that make it this sweep, where its present search began, and what a reader wants to know |
-| session | driver | a driver opened the sweep, to run or continue it |
+| sweep | format, id, sweep, identity, versions, chapter | the sweep file as resolved, the fingerprints that make |
+| | | it this sweep, and where its present search began |
+| session | driver, about | a driver opened the sweep, to run or continue it; what a reader wants to know |
 | numerics | numerics | precision, slots and threads that every host uses from here on |
 | planned | number, key, config, target | a trial was suggested; it will end `done`, `pruned` or `failed` |
-| leased | number, host, tune_trial, attempt | a host works on it |
+| leased | number, host, tune_trial | a host works on it |
 | milestone | number, step, objectives, metrics, explanations | it was scored |
 | decision | number, step, decision | the stopping policy's word |
 | ended | number, state, reason | its end |
@@ -93,12 +93,12 @@ class Ledger:
         if event["format"] > FORMAT:
             raise StorageError(f"the journal has format {event['format']}; this version reads up to {FORMAT}")
         self.sweep, self.identity, self.versions = event["sweep"], event["identity"], event["versions"]
-        self.sweep_id, self.chapter, self.about = event["id"], event["chapter"], event["about"]
+        self.sweep_id, self.chapter = event["id"], event["chapter"]
 
     def _session(self, event: Event) -> None:
         if self.session is not None:
             self.earlier_seconds += self.session[1] - self.session[0]
-        self.session = (event["time"], event["time"])
+        self.session, self.about = (event["time"], event["time"]), event.get("about", self.about)
 
     def _numerics(self, event: Event) -> None:
         self.numerics = event["numerics"]

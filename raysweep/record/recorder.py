@@ -15,6 +15,8 @@ from typing import Protocol
 from raysweep.record.trial import Trial
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+_PATIENCE = 5.0
+"""Seconds that closing waits for an MLflow that fails."""
 
 
 class Sink(Protocol):
@@ -30,6 +32,7 @@ class _Closing:
     """What `close` asks of the thread."""
 
     deadline: float
+    patience: float
     status: str | None
     summary: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -85,12 +88,14 @@ class Recorder:
         """Wait at most `timeout` seconds for the rest, end the parent run, and return the trials not yet in MLflow.
 
         Args:
-            timeout: seconds.
+            timeout: seconds, while MLflow answers; once it fails, only some.
             status: MLflow's status of the parent run; None leaves it running.
             summary, tags: the parent run's closing metrics and tags.
         """
         with self._changed:
-            self._closing = _Closing(time.monotonic() + timeout, status, summary or {}, tags or {})
+            patience = min(timeout, _PATIENCE)
+            wait = patience if self.failing else timeout
+            self._closing = _Closing(time.monotonic() + wait, patience, status, summary or {}, tags or {})
             self._changed.notify()
         self._thread.join(timeout + 0.1)
         with self._changed:
@@ -152,6 +157,8 @@ class Recorder:
         """Put the trial behind the others (it may be at fault itself) and wait, longer after each failure in a row."""
         self._put_back(trial)
         self._failures += 1
+        if self._closing is not None and self._failures == 1:
+            self._closing.deadline = min(self._closing.deadline, time.monotonic() + self._closing.patience)
         if self._failures == 1 and self._on_notice:
             line = " ".join(str(error).split())[:200]
             self._on_notice(f"MLflow does not record ({line}); the sweep goes on, and is sent later")

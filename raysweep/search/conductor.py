@@ -6,11 +6,12 @@ what the ledger holds and is journaled before it is acted on, so a restarted dri
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from raysweep.errors import StorageError
+from raysweep.errors import InputError, StorageError
 from raysweep.record.ledger import Ledger
 from raysweep.record.trial import ENDED, Trial
 from raysweep.search.budget import Budget, Used
@@ -54,9 +55,12 @@ class Conductor:
         self.concurrency, self.examples, self._key_of = concurrency, examples, key_of
         self._began = time.monotonic()
         self._exhausted = False
-        self._replay()
-        self._resumed = [trial.number for trial in ledger.running]
         self._waiting: dict[int, int] = {}
+        """Trials at a milestone whose decision is not taken yet, and that milestone."""
+        self._parked: set[int] = set()
+        """Those of them that no actor holds, because an earlier session brought them there."""
+        self._replay()
+        self._resumed = [trial.number for trial in ledger.running if not self._settled(trial)]
 
     @property
     def has_work(self) -> bool:
@@ -65,18 +69,28 @@ class Conductor:
             following = self.next_trial()
             if isinstance(following, Trial):
                 self._resumed.append(following.number)
-        return bool(self._resumed)
+        return bool(self._resumed or self._parked)
 
     def next_trial(self) -> Next:
         """The trial to start now; "wait" until a result is in; or "finished" when no further one will start."""
+        self._unpark()
+        following = self._suggest() if not self._resumed else None
+        if following == "finished":  # so the cohorts of the last trials are complete as they are
+            self._unpark()
         if self._resumed:
             return self.ledger.trials[self._resumed.pop(0)]
+        return "wait" if following == "finished" and self._parked else following or "wait"
+
+    def _suggest(self) -> Next:
         while True:
             if self._exhausted or self.budget.exhausted(self.used):
                 self._exhausted = True
                 return "finished"
-            if len(self.ledger.running) >= self.concurrency:
+            if len(self.ledger.running) >= self.concurrency or not self._budget_is_known:
                 return "wait"
+            if self._repeats_itself:
+                self._exhausted = True
+                return "finished"
             suggestion = self.suggestions.next(self.outcomes())
             if isinstance(suggestion, Finished):
                 self._exhausted = True
@@ -133,17 +147,21 @@ class Conductor:
 
     def resolved(self) -> dict[int, Decision]:
         """Trials that waited for others and need wait no longer, each with its decision."""
-        decisions = {number: self._decide(number) for number in list(self._waiting)}
+        decisions = {number: self._decide(number) for number in list(self._waiting) if number not in self._parked}
         return {number: decision for number, decision in decisions.items() if decision != "wait"}
 
     @property
     def used(self) -> Used:
-        """What the sweep has spent, over all its sessions."""
-        trials = self.ledger.trials.values()
+        """What the sweep has spent, over all its sessions.
+
+        Of the last `concurrency` trials all steps count that they may make, of earlier ones those that they made: so
+        this does not depend on which trial ended first.
+        """
         furthest: dict[str, int] = {}
-        for trial in trials:
-            key = self.space.config_key(trial.config, without=("steps",))
-            step = trial.result.step if trial.result else 0
+        for trial in self.ledger.trials.values():
+            recent = trial.number >= len(self.ledger.trials) - self.concurrency
+            step = self.ledger.targets[trial.number] if recent else trial.result.step if trial.result else 0
+            key = trajectory_key(trial.config)
             furthest[key] = max(furthest.get(key, 0), step)
         return Used(
             trials=len(self.ledger.trials),
@@ -154,6 +172,39 @@ class Conductor:
     def outcomes(self) -> dict[int, Outcome]:
         """How each ended trial ended, as the sampler is told."""
         return {trial.number: outcome(trial) for trial in self.ledger.trials.values() if trial.state in ENDED}
+
+    @property
+    def _budget_is_known(self) -> bool:
+        """Row-steps are counted when all trials but the last ones have ended, as an adaptive search waits for them."""
+        earlier = range(len(self.ledger.trials) - self.concurrency)
+        return self.budget.row_steps is None or all(self.ledger.trials[number].state in ENDED for number in earlier)
+
+    @property
+    def _repeats_itself(self) -> bool:
+        """Whether the search would only repeat configurations, and no number of trials bounds it."""
+        size = _size(self.space) if self.budget.trials is None else None
+        return size is not None and len({trial.key for trial in self.ledger.trials.values()}) >= size
+
+    def _settled(self, trial: Trial) -> bool:
+        """End or park a trial that an earlier session left at a milestone; False when it is to run on."""
+        step = trial.result.step if trial.result else 0
+        if step >= self.ledger.targets[trial.number]:
+            self._append("ended", number=trial.number, state="done", reason=None)
+            return True
+        if step and self.ledger.decisions.get((trial.number, step)) != "continue":
+            self._waiting[trial.number] = step
+            self._parked.add(trial.number)
+            return True
+        return False
+
+    def _unpark(self) -> None:
+        """Let parked trials whose cohorts are complete go on, or stop them."""
+        for number in sorted(self._parked):
+            decision = self._decide(number)
+            if decision != "wait":
+                self._parked.discard(number)
+            if decision == "continue":
+                self._resumed.append(number)
 
     def _decide(self, number: int) -> Decision:
         step = self._waiting[number]
@@ -191,7 +242,7 @@ class Conductor:
         outcomes = self.outcomes()
         while self.suggestions.number < len(self.ledger.trials):
             trial = self.ledger.trials[self.suggestions.number]
-            found = self.suggestions.next(outcomes)
+            found = self.suggestions.next(outcomes, replay=True)
             if found != trial.config:
                 raise StorageError(
                     f"trial {trial.number} was journaled as {trial.config}, but the search now suggests {found}: "
@@ -208,6 +259,19 @@ class Conductor:
             )
             for trial in self.ledger.trials.values()
         }
+
+
+def trajectory_key(config: Config) -> str:
+    """Equal for configurations that differ only in `steps`; also of a space that holds this one no longer."""
+    kept = {name: config[name] for name in sorted(config) if name != "steps"}
+    return json.dumps({name: float(value) if type(value) is int else value for name, value in kept.items()})
+
+
+def _size(space: Space) -> int | None:
+    try:
+        return space.size
+    except InputError:
+        return None
 
 
 def outcome(trial: Trial) -> Outcome:

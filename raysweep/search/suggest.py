@@ -78,13 +78,14 @@ class Suggestions:
         """Numbers of the trials whose outcomes the next suggestion sees."""
         return range(self._first, self.number - self._lag if self._lag is not None else self._first)
 
-    def next(self, results: Mapping[int, Outcome]) -> Config | Waiting | Finished:
+    def next(self, results: Mapping[int, Outcome], replay: bool = False) -> Config | Waiting | Finished:
         """The configuration of trial `self.number`, which then counts one up; or why there is none.
 
         Args:
             results: outcomes by number; those not in `needs` are not looked at.
+            replay: ask for what was suggested before, whatever number of trials is allowed now.
         """
-        if self.trials is not None and self.number >= self.trials:
+        if self.trials is not None and self.number >= self.trials and not replay:
             return Finished()
         if missing := tuple(number for number in self.needs if number >= self._told and number not in results):
             return Waiting(missing)

@@ -73,3 +73,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be written"):
         Journal(tmp_path / "file" / "sweep", ignore)
+
+
+def test_an_observer_that_fails_does_not_undo_what_is_written(tmp_path: Path) -> None:
+    def full_disk(event: Event) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Journal(tmp_path, full_disk) as journal, pytest.raises(OSError, match="No space"):
+        journal.append("first")
+    assert [event["event"] for event in read_events(tmp_path / "journal.jsonl")] == ["first"]

@@ -33,12 +33,13 @@ def opened(
     trials: int | None = None,
     seconds: float | None = None,
     row_steps: int | None = None,
+    first: int = 0,
 ) -> Iterator[Conductor]:
     """A driver's view of the sweep in `folder`: its journal replayed, its search at the same place."""
     parsed, ledger = parse_space(space or SPACE), Ledger()
     with Journal(folder, ledger.apply) as journal:
         journal.append("session", driver={})
-        suggestions = Suggestions(parsed, sampler, 0, concurrency, trials=trials, startup=2)
+        suggestions = Suggestions(parsed, sampler, 0, concurrency, trials=trials, first=first, startup=2)
         policy = make_policy(scheduler, parsed["steps"].domain, concurrency)
         budget = Budget(trials, seconds, row_steps)
         yield Conductor(
@@ -118,6 +119,74 @@ def test_a_duplicate_is_answered_from_the_journal_and_told_so(tmp_path: Path) ->
             assert trial.objective.value == trial.config["lr"]
         answered = [trials[number] for number in trials if number not in started]
         assert all(str(trial.reason).startswith("the same configuration as trial") for trial in answered)
+
+
+def test_a_search_that_can_only_repeat_itself_is_finished(tmp_path: Path) -> None:
+    space = {"lr": {"choice": [0.1, 0.2]}, "steps": 10}
+    with opened(tmp_path, space, sampler="random", row_steps=10**9) as conductor:
+        while (trial := conductor.next_trial()) != "finished":
+            assert not isinstance(trial, str)
+            finish(conductor, trial.number)
+        assert {trial.config["lr"] for trial in conductor.ledger.trials.values()} == {0.1, 0.2}
+
+
+def test_a_budget_of_row_steps_admits_the_same_trials_whichever_ends_first(tmp_path: Path) -> None:
+    space = {"lr": {"uniform": [0.1, 1]}, "steps": {"choice": [10, 1000]}}
+    counts = []
+    for order in (0, -1):
+        with opened(tmp_path / str(order), space, sampler="random", concurrency=3, row_steps=20_000) as conductor:
+            running: list[int] = []
+            while (trial := conductor.next_trial()) != "finished" or running:
+                if isinstance(trial, str):
+                    finish(conductor, running.pop(order))
+                else:
+                    running.append(trial.number)
+            counts.append(len(conductor.ledger.trials))
+    assert counts[0] == counts[1]
+
+
+def test_a_restart_decides_what_waited_for_its_cohort(tmp_path: Path) -> None:
+    space = {"lr": {"choice": [0.1, 0.2, 0.3]}, "steps": 27}
+    with opened(tmp_path, space, scheduler="asha", concurrency=3) as conductor:
+        for _ in range(3):
+            start(conductor)
+        first = conductor.milestones(conductor.ledger.trials[0])[0]
+        for number, value in ((0, 3.0), (1, 1.0)):
+            assert conductor.scored(number, first, {"response_fd": (value,) * 3}, {}, None) == "wait"
+    with opened(tmp_path, space, scheduler="asha", concurrency=3) as conductor:
+        assert conductor.has_work
+        assert start(conductor) == 2
+        assert conductor.next_trial() == "wait"
+        assert conductor.scored(2, first, {"response_fd": (2.0,) * 3}, {}, None) == "stop"
+        assert conductor.resolved() == {}
+        assert start(conductor) == 1
+        assert conductor.ledger.trials[0].state == "pruned"
+
+
+def test_a_restart_ends_what_was_about_to_end(tmp_path: Path) -> None:
+    """The driver was killed between two events of one transition."""
+    space = {"lr": {"choice": [0.1, 0.2]}, "steps": 27}
+    with opened(tmp_path, space, scheduler="asha", concurrency=2) as conductor:
+        assert [start(conductor), start(conductor)] == [0, 1]
+        measured = {"objectives": {"response_fd": [1, 1, 1]}, "metrics": {}, "explanations": None}
+        conductor._append("milestone", number=0, step=27, **measured)
+        conductor._append("milestone", number=1, step=1, **measured)
+        conductor._append("decision", number=1, step=1, decision="stop")
+    with opened(tmp_path, space, scheduler="asha", concurrency=2) as conductor:
+        assert conductor.next_trial() == "finished"
+        assert [trial.state for trial in conductor.ledger.trials.values()] == ["done", "pruned"]
+
+
+def test_a_narrowed_space_and_a_smaller_budget_keep_what_is_known(tmp_path: Path) -> None:
+    wide, narrow = ({"lr": {"choice": choices}, "steps": 10} for choices in ([0.1, 0.2, 0.3], [0.1]))
+    with opened(tmp_path, wide, sampler="random", concurrency=1, trials=4) as conductor:
+        while (trial := conductor.next_trial()) != "finished":
+            assert not isinstance(trial, str)
+            finish(conductor, trial.number)
+    with opened(tmp_path, wide, sampler="random", concurrency=1, trials=2) as conductor:
+        assert conductor.next_trial() == "finished"
+    with opened(tmp_path, narrow, sampler="random", concurrency=1, first=4) as conductor:
+        assert conductor.used.trials == 4
 
 
 def test_a_failed_trial_ends_with_its_reason_and_another_starts(tmp_path: Path) -> None:
