@@ -9,31 +9,8 @@ that go in is the engine's business.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
 
 INCEPTION = "inception-2015-12-05"
-
-
-@dataclass(frozen=True)
-class Objective:
-    """An objective a sweep file can name: what of the explanations and of the data it compares."""
-
-    name: str
-    needs: Literal["responses", "features"]
-    meaning: str
-    direction: Literal["minimise", "maximise"] = "minimise"
-
-
-OBJECTIVES = {
-    objective.name: objective
-    for objective in (
-        Objective("response_fd", "responses", "Fréchet distance to the N most extreme real responses"),
-        Objective("feature_fd", "features", "Fréchet distance to the features of real data"),
-        Objective("kid", "features", "unbiased kernel distance to the features of real data"),
-        Objective("fid", "features", f"feature_fd of the {INCEPTION} weights, which the user points to"),
-    )
-}
 
 
 def feature_name(source: str, layer: str | None = None) -> str:

@@ -26,39 +26,6 @@ CHUNK = 2**22  # float64 numbers of one batch of resampled covariances: 32 MiB
 
 
 @dataclass(frozen=True)
-class Moments:
-    """The first two moments of rows seen so far, for features too many to hold at once.
-
-    Merging shifts means instead of summing squares, which would lose digits at large offsets (Chan, Golub, LeVeque,
-    1983). Merge in a fixed order, and the result is the same to the last bit.
-
-    Args:
-        n: rows seen.
-        mean: [D].
-        m2: [D, D], the sum of outer products of deviations from `mean`.
-    """
-
-    n: int
-    mean: Array
-    m2: Array
-
-    @classmethod
-    def of(cls, features: ArrayLike) -> Moments:
-        """The moments of rows [N, D]."""
-        rows = as_rows(features, least=1)
-        mean = rows.mean(axis=0)
-        deviations = rows - mean
-        return cls(len(rows), mean, deviations.T @ deviations)
-
-    def merge(self, later: Moments) -> Moments:
-        """The moments of both sets of rows together."""
-        n = self.n + later.n
-        shift = later.mean - self.mean
-        m2 = self.m2 + later.m2 + np.outer(shift, shift) * (self.n * later.n / n)
-        return Moments(n, self.mean + shift * (later.n / n), m2)
-
-
-@dataclass(frozen=True)
 class Reference:
     """The real data's side of the distance, computed once per sweep.
 
@@ -77,16 +44,12 @@ class Reference:
         """The reference of features [M, D] (or [M]), M ≥ 2."""
         rows = as_rows(features)
         n, d = rows.shape
-        if n >= d:
-            return cls.of(Moments.of(rows))
         mean = rows.mean(axis=0)
-        return cls(n, mean, (rows - mean) / np.sqrt(n - 1))
-
-    @classmethod
-    def of(cls, moments: Moments) -> Reference:
-        """The reference of streamed moments."""
-        values, vectors = np.linalg.eigh(moments.m2 / (moments.n - 1))
-        return cls(moments.n, moments.mean, (vectors * np.sqrt(values.clip(0))) @ vectors.T)
+        root = (rows - mean) / np.sqrt(n - 1)
+        if n >= d:
+            values, vectors = np.linalg.eigh(root.T @ root)
+            root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+        return cls(n, mean, root)
 
     @property
     def trace(self) -> float:
@@ -103,12 +66,12 @@ class Reference:
         return cls(int(arrays["n"]), np.asarray(arrays["mean"], np.float64), np.asarray(arrays["root"], np.float64))
 
 
-def as_rows(features: ArrayLike, least: int = 2) -> Array:
-    """Features as float64 [N, D]; responses [N] become [N, 1]. Raises InputError for fewer rows than `least`."""
+def as_rows(features: ArrayLike) -> Array:
+    """Features as float64 [N, D]; responses [N] become [N, 1]. Raises InputError for fewer rows than 2."""
     rows = np.asarray(features, np.float64)
     rows = rows[:, None] if rows.ndim == 1 else rows.reshape(len(rows), -1)
-    if len(rows) < least:
-        raise InputError(f"a distance needs at least {least} examples", key="examples", value=len(rows))
+    if len(rows) < 2:
+        raise InputError("a distance needs at least 2 examples", key="examples", value=len(rows))
     return rows
 
 

@@ -48,7 +48,9 @@ def score_kid(features: ArrayLike, reference: KernelReference, indices: NDArray[
 
     The interval covers its expectation against this very reference, which is not resampled. A resample holds some
     examples twice; pairs of an example with itself are left out of its mean as they are of the estimate, so that
-    replicates need no correction: Σ_{i≠j} c_i c_j k_ij / Σ_{i≠j} c_i c_j for multiplicities c.
+    replicates need no correction: Σ_{i≠j} c_i c_j k_ij / Σ_{i≠j} c_i c_j for multiplicities c. A resample that is one
+    example N times has no pair left, as happens at few examples; its mean is then over that example's pairs with the
+    others of the sample, which has the same expectation. Which resamples those are depends on `indices` alone.
     """
     rows = as_rows(features)
     if rows.shape[1] != reference.features.shape[1]:
@@ -62,7 +64,10 @@ def score_kid(features: ArrayLike, reference: KernelReference, indices: NDArray[
     cross = kernel(rows, reference.features).mean(axis=1)
 
     def estimate(counts: Array) -> Array:
-        within = np.einsum("rn,rn->r", counts @ pairs, counts) / (n**2 - np.square(counts).sum(axis=1))
+        towards = counts @ pairs  # [R, N]
+        weight = n**2 - np.square(counts).sum(axis=1)
+        alone = towards.sum(axis=1) / (n * (n - 1))
+        within = np.where(weight > 0, np.einsum("rn,rn->r", towards, counts) / np.maximum(weight, 1), alone)
         return within + reference.within - 2 * (counts @ cross) / n
 
     return score(float(estimate(np.ones((1, n)))[0]), estimate(multiplicities(indices, n)), n)

@@ -17,15 +17,15 @@ def recognised(
     """Which of N examples the judge sees as what the search asked for, [N].
 
     Args:
-        judge_logits: [N, C] before the softmax; with C = 1 (or [N]) before the sigmoid, the class being logit > 0.
-        target: index of the target class; with C = 1 it must be 0.
+        judge_logits: [N, C] before the softmax; with C = 1 (or [N]) before the sigmoid, the target being logit > 0.
+        target: index of the target class; with C = 1 it is not looked at.
         direction: "minimise" asks for anything but the target.
 
     An example with a logit that is not a number is never recognised.
     """
     logits = np.asarray(judge_logits, np.float64)
     logits = logits[:, None] if logits.ndim == 1 else logits
-    sees = logits[:, target] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1) == target
+    sees = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1) == target
     return (sees if direction == "maximise" else ~sees) & ~np.isnan(logits).any(axis=1)
 
 

@@ -9,19 +9,26 @@ from raysweep.errors import InputError
 from raysweep.objectives import kid
 from raysweep.objectives.bootstrap import resamples
 from raysweep.objectives.kid import KernelReference, score_kid
+from raysweep.objectives.ranking import probability_best
 
 
 def draw(n: int, d: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, d))
 
 
-def slow_mmd(x: np.ndarray, y: np.ndarray, same: np.ndarray) -> float:
-    """The definition as loops; `same` [N] names each row's example, and pairs of one example are left out."""
+def slow_mmd(sample: np.ndarray, y: np.ndarray, same: np.ndarray) -> float:
+    """The definition as loops; `same` [N] names each row's example, and pairs of one example are left out.
+
+    With only one example there are no pairs; the pairs of that example with the whole sample's others stand in.
+    """
 
     def k(a: np.ndarray, b: np.ndarray) -> float:
         return float((a @ b / len(a) + 1) ** 3)
 
-    xx = [k(a, b) for a, i in zip(x, same, strict=True) for b, j in zip(x, same, strict=True) if i != j]
+    x = sample[same]
+    xx = [k(sample[i], sample[j]) for i in same for j in same if i != j]
+    if not xx:
+        xx = [k(sample[same[0]], sample[j]) for j in range(len(sample)) if j != same[0]]
     yy = [k(y[i], y[j]) for i in range(len(y)) for j in range(len(y)) if i != j]
     return float(np.mean(xx) + np.mean(yy) - 2 * np.mean([k(a, b) for a in x for b in y]))
 
@@ -31,7 +38,26 @@ def test_value_and_replicates_are_the_double_loops(monkeypatch: pytest.MonkeyPat
     x, y, indices = draw(10, 3), draw(12, 3, seed=1) + 0.5, resamples(0, 10, 4)
     score = score_kid(x, KernelReference.fit(y), indices)
     assert score.value == pytest.approx(slow_mmd(x, y, np.arange(10)))
-    np.testing.assert_allclose(score.replicates, [slow_mmd(x[row], y, row) for row in indices])
+    np.testing.assert_allclose(score.replicates, [slow_mmd(x, y, row) for row in indices])
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
+def test_resamples_of_one_example_alone_leave_interval_and_pairing_whole(n: int) -> None:
+    x, y, indices = draw(n, 3), draw(12, 3, seed=1) + 0.5, resamples(0, n, 4000)
+    assert (indices == indices[:, :1]).all(axis=1).any()
+    score, worse = (score_kid(rows, KernelReference.fit(y), indices) for rows in (x, x - 1))
+    np.testing.assert_allclose(score.replicates[:40], [slow_mmd(x, y, row) for row in indices[:40]])
+    assert np.isfinite(score.replicates).all()
+    assert score.low < score.value < score.high
+    assert probability_best({0: score.replicates, 1: worse.replicates})[0] > 0.5
+
+
+def test_a_resample_of_one_example_alone_has_the_expectation_of_the_estimate() -> None:
+    x, reference = draw(5, 3), KernelReference.fit(draw(12, 3, seed=1))
+    alone = np.repeat(np.arange(5)[:, None], 5, axis=1)
+    score = score_kid(x, reference, alone)
+    assert score.replicates.mean() == pytest.approx(score.value)
+    assert len(set(score.replicates)) == 5
 
 
 def test_estimate_is_unbiased_at_few_examples() -> None:

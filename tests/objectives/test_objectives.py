@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.objectives import OBJECTIVES, feature_name
+from raysweep.objectives import feature_name
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,3 @@ from raysweep.objectives import OBJECTIVES, feature_name
 )
 def test_only_the_2015_inception_file_is_called_fid(source: str, layer: str | None, name: str) -> None:
     assert feature_name(source, layer) == name
-
-
-def test_every_distance_is_minimised() -> None:
-    assert {o.name: o.direction for o in OBJECTIVES.values()} == dict.fromkeys(OBJECTIVES, "minimise")

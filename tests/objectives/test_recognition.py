@@ -30,9 +30,10 @@ def test_target_is_recognised_by_the_highest_logit() -> None:
 
 
 @pytest.mark.parametrize("logits", [[[0.5], [-0.5]], [0.5, -0.5]])
-def test_one_logit_is_recognised_above_zero(logits: list) -> None:
-    assert recognised(logits, 0).tolist() == [True, False]
-    assert recognised(logits, 0, "minimise").tolist() == [False, True]
+@pytest.mark.parametrize("target", [0, 1])
+def test_one_logit_is_recognised_above_zero(logits: list, target: int) -> None:
+    assert recognised(logits, target).tolist() == [True, False]
+    assert recognised(logits, target, "minimise").tolist() == [False, True]
 
 
 @pytest.mark.parametrize("direction", ["maximise", "minimise"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import linalg
 
 from raysweep.errors import InputError
 from raysweep.objectives.bootstrap import resamples
@@ -40,6 +41,18 @@ def test_score_is_the_papers_closed_form_with_its_interval() -> None:
     assert score.value == pytest.approx((found.mean() - real.mean()) ** 2 + (found.std(ddof=1) - real.std(ddof=1)) ** 2)
     assert 0 <= score.low < score.value < score.high
     assert (score.n, score.replicates.shape) == (50, (400,))
+
+
+def test_score_of_several_units_is_scipys_matrix_square_root() -> None:
+    rng = np.random.default_rng(0)
+    data, found = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3)), rng.normal(1, 2, (50, 3))
+    real = data[np.argsort(data.mean(1))[-50:]]
+    first, second = np.cov(found, rowvar=False), np.cov(real, rowvar=False)
+    expected = np.square(found.mean(0) - real.mean(0)).sum()
+    expected += np.trace(first + second - 2 * linalg.sqrtm(first @ second).real)
+    score = score_response(found, Reference.fit(reference_responses(data, 50, "maximise")), resamples(0, 50))
+    assert score.value == pytest.approx(expected, rel=1e-9)
+    assert score.low < score.value < score.high
 
 
 def test_a_configuration_that_finds_the_real_responses_may_be_at_distance_zero() -> None:
