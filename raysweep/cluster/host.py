@@ -48,7 +48,6 @@ class Host:
         self._loading = asyncio.Lock()
         self._engine: Any = None
         self._scorer: Any = None
-        self._tickets: dict[int, tuple[str, Any]] = {}
 
     async def ready(self) -> dict[str, Any]:
         """Load everything and say what this host is. What the user can mend comes back as {"error": InputError}."""
@@ -75,20 +74,13 @@ class Host:
             loop.call_soon_threadsafe(lambda: None if answer.done() else answer.set_result(scored))
 
         spec = self._plan.spec
-        ticket = self._engine.advance(
-            request.trajectory, request.values, spec.seed, range(spec.examples), request.to, done
-        )
-        self._tickets[request.trial] = (request.trajectory, ticket)
+        wanted = (request.trajectory, request.values, spec.seed, range(spec.examples), request.to, done)
+        ticket = await loop.run_in_executor(None, self._engine.advance, *wanted)  # it may score at once
         try:
             return await answer
-        finally:
-            self._tickets.pop(request.trial, None)
-
-    async def release(self, trial: int) -> None:
-        """Nobody waits for this trial any more: rows that only it wanted leave before the next step."""
-        trajectory, ticket = self._tickets.pop(trial, (None, None))
-        if ticket is not None:
-            self._engine.cancel(trajectory, ticket)
+        except asyncio.CancelledError:  # nobody waits any more: rows that only this trial wanted leave at once
+            self._engine.cancel(request.trajectory, ticket)
+            raise
 
     async def status(self) -> dict[str, float]:
         """Row-steps made so far and the share of slots that were filled."""

@@ -49,7 +49,7 @@ class Engine:
         self.lanes = [Lane(method, slots, device) for method in methods]
         self._trajectories: dict[str, Trajectory] = {}
         self._queue: deque[Segment] = deque()
-        self._suspects: list[deque[Segment]] = [deque() for _ in methods]
+        self._suspects: deque[Segment] = deque()
         self._changed = threading.Condition()
         self._closed = False
 
@@ -119,24 +119,25 @@ class Engine:
         lane = self.lanes[index]
         with self._changed:
             self._evict_dropped(lane)
-            self._admit(index, lane)
+            self._admit(lane)
             occupied = len(lane.occupied)
         if not occupied:
             return False
         try:
             arrived, broken = lane.advance()
         except Exception as error:
-            self._suspect(index, lane, error)
+            self._suspect(lane, error)
             return True
         finished: list[tuple[Ticket, State | Exception]] = []
         with self._changed:
             self.counters.row_steps += occupied
             self.counters.slot_steps += lane.slots
-            self._clear_suspect(index)
             for failure in broken:
                 finished += self._fail(failure.occupant.segment, failure.step, _non_finite(failure))
             for slot in arrived:
                 finished += self._arrive(lane.release(slot))
+            if lane.alone is not None:
+                self._acquit(lane)
         _deliver(finished)
         return True
 
@@ -152,17 +153,19 @@ class Engine:
             self._changed.notify_all()
 
     def _has_work(self, index: int) -> bool:
-        return bool(self._queue or self._suspects[index] or self.lanes[index].occupied)
+        return bool(self._suspects or self.lanes[index].occupied) or any(one.admissible for one in self._queue)
 
-    def _admit(self, index: int, lane: Lane) -> None:
-        suspects = self._suspects[index]
-        if suspects and lane.occupied:
-            return
+    def _admit(self, lane: Lane) -> None:
+        """Seat waiting rows in their home slots: of one suspect alone, as long as there are any, else of everybody."""
+        while self._suspects and not self._suspects[0].alive:
+            self._suspects.popleft()
+        if self._suspects and lane.alone is None and not lane.occupied:
+            lane.alone = self._suspects.popleft()
         while self._queue and not (self._queue[0].alive and self._queue[0].waiting):
             self._queue.popleft()
-        source: Iterable[Segment] = [suspects[0]] if suspects else self._queue
         for slot in lane.free:
-            segment = next((one for one in source if one.alive and slot in one.waiting), None)
+            candidates = [lane.alone] if lane.alone else (one for one in self._queue if one.admissible)
+            segment = next((one for one in candidates if slot in one.waiting), None)
             if segment is not None:
                 lane.admit(slot, Occupant(segment, segment.take(slot)))
 
@@ -171,6 +174,8 @@ class Engine:
             occupant = lane.occupants[slot]
             if occupant is not None and not occupant.segment.alive:
                 lane.vacate(slot)
+        if lane.alone is not None and not lane.alone.alive:
+            lane.alone = None
 
     def _arrive(self, occupant: Occupant) -> list[tuple[Ticket, State | Exception]]:
         segment = occupant.segment
@@ -200,28 +205,38 @@ class Engine:
         segment.alive = False
         segment.trajectory.segment = None
 
-    def _suspect(self, index: int, lane: Lane, error: Exception) -> None:
+    def _suspect(self, lane: Lane, error: Exception) -> None:
         """A step raised: every segment in the lane is run again alone; one that raises alone has failed."""
         with self._changed:
             segments = list(dict.fromkeys(_segments(lane)))
             step = min(int(lane.step[slot]) for slot in lane.occupied)
-            for slot in lane.occupied:
-                occupant = lane.release(slot)
-                occupant.segment.waiting.setdefault(slot, []).insert(0, occupant.index)
+            self._unseat(lane)
+            lane.alone = None
             finished: list[tuple[Ticket, State | Exception]] = []
             if len(segments) == 1:
                 finished = self._fail(segments[0], step, TrialFailed(_reason(error)))
-                self._clear_suspect(index)
             else:
-                self._suspects[index].extend(segments)
+                for segment in segments:
+                    segment.suspect = True
+                self._suspects.extend(segments)
         _deliver(finished)
 
-    def _clear_suspect(self, index: int) -> None:
-        """The suspect at the head made a step alone, or failed: it goes back to the common queue."""
-        if self._suspects[index]:
-            segment = self._suspects[index].popleft()
-            if segment.alive and segment.waiting and segment not in self._queue:
-                self._queue.appendleft(segment)
+    def _acquit(self, lane: Lane) -> None:
+        """The lane's suspect made a step alone: it joins the others, after the other suspects had their turn."""
+        segment, lane.alone = lane.alone, None
+        assert segment is not None
+        segment.suspect = False
+        if self._suspects:
+            self._unseat(lane)
+        if segment.alive and segment not in self._queue:
+            self._queue.appendleft(segment)
+        self._changed.notify_all()
+
+    def _unseat(self, lane: Lane) -> None:
+        """Send a lane's rows back to where they waited, each first in its line."""
+        for slot in lane.occupied:
+            occupant = lane.release(slot)
+            occupant.segment.waiting.setdefault(slot, []).insert(0, occupant.index)
 
 
 def _segments(lane: Lane) -> Iterable[Segment]:

@@ -1,7 +1,7 @@
 """A lane: a fixed number of slots, stepped together; rows of any trajectory come and go between steps.
 
-The shape never changes. Empty slots are padding, so a row's numbers do not depend on who shares the lane with it
-(a row is bitwise the same at any position among any co-tenants of a batch of the same shape).
+The shape never changes. Empty slots are padding, so a row's numbers do not depend on who shares the lane with it: a row
+in its home slot (`trajectory`) is bitwise the same among any co-tenants of a batch of the same shape.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Lane:
             torch.zeros(slots, dtype=torch.int64, device=self.device) for _ in range(4)
         )
         self.values: dict[str, Tensor] = {}
+        self.alone: Segment | None = None
+        """The suspect whose rows are the only ones here, until a step with them has succeeded."""
 
     @property
     def free(self) -> list[int]:

@@ -44,6 +44,13 @@ class Segment:
     waiting: dict[int, list[int]]
     unfinished: int
     alive: bool = True
+    suspect: bool = False
+    """A step that this segment took part in raised; its rows wait until a lane has stepped them alone."""
+
+    @property
+    def admissible(self) -> bool:
+        """Whether a lane may seat its waiting rows beside others."""
+        return self.alive and not self.suspect and bool(self.waiting)
 
     def take(self, slot: int) -> int:
         """The next row whose home is `slot`; it waits no longer."""

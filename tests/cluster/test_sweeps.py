@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,19 +87,22 @@ def test_two_hosts_give_bitwise_what_one_gives(home: Path) -> None:
 
 
 def test_killing_one_of_two_hosts_moves_its_trials_and_changes_no_score(home: Path) -> None:
-    undisturbed = sweep(home, "calm", "space.steps.choice=[300, 900]", "hosts.count=2", "hosts.cpus=1")
+    long = ("space.steps.choice=[1000, 3000]", "hosts.count=2", "hosts.cpus=1")
+    undisturbed = sweep(home, "calm", *long)
     killed: list[int] = []
+    hosts: dict[int, list[str]] = {}
 
     def kill_once(event: Event, ledger: Ledger) -> None:
-        if event["event"] == "leased" and event["number"] == 2 and not killed:
+        if event["event"] == "leased":
+            hosts.setdefault(event["number"], []).append(event["host"].split("/")[1])
+        if event["event"] == "milestone" and hosts[event["number"]][-1] == "host-0" and not killed:
             host = ray.get_actor(f"own-{str(ledger.sweep_id)[:8]}/host-0", namespace="raysweep")
             killed.append(ray.get(host.ready.remote())["pid"])
-            threading.Timer(0.3, os.kill, (killed[0], signal.SIGKILL)).start()
+            os.kill(killed[0], signal.SIGKILL)
 
-    disturbed = sweep(
-        home, "storm", "space.steps.choice=[300, 900]", "hosts.count=2", "hosts.cpus=1", on_event=kill_once
-    )
+    disturbed = sweep(home, "storm", *long, on_event=kill_once)
     assert killed
+    assert ["host-0", "host-1"] in hosts.values()
     assert scores(disturbed) == scores(undisturbed)
     assert {trial.state for trial in disturbed.ledger.trials.values()} == {"done"}
 

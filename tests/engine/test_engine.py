@@ -213,6 +213,32 @@ def test_only_the_trial_that_fails_alone_is_failed() -> None:
     assert "a kernel fell over" in str(bad.outcome)
 
 
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(order=st.lists(st.integers(0, 2), min_size=40, max_size=40), cancelled=st.booleans())
+def test_failing_trials_hold_up_no_lane_in_any_interleaving(order: list[int], cancelled: bool) -> None:
+    generator, response = networks()
+    methods = [RaisesOn(generator, response, LATENT, dtype=torch.float64) for _ in range(3)]
+    engine = Engine(methods, slots=8)
+    lrs = (0.1, 0.3, 0.05, 0.3, 0.2)
+    waiters = [Waiter() for _ in lrs]
+    tickets = [
+        engine.advance(f"k{i}", {"lr": lr, "prior_weight": 0.1}, 7, range(3), 20, waiters[i])
+        for i, lr in enumerate(lrs)
+    ]
+    for turn, lane in enumerate(order):
+        engine.step_lane(lane)
+        if cancelled and turn == 12:
+            engine.cancel("k0", tickets[0])
+    steps = 0
+    while sum(engine.step_lane(lane) for lane in range(3)):
+        steps += 1
+        assert steps < 500
+    assert not any(engine._has_work(lane) for lane in range(3))
+    for lr, waiter, first in zip(lrs, waiters, (True, False, False, False, False), strict=True):
+        if not (cancelled and first):
+            assert isinstance(waiter.outcome, TrialFailed if lr == 0.3 else dict)
+
+
 def test_two_lanes_in_threads_give_what_one_gives() -> None:
     torch.set_num_threads(1)
     two, one = Engine([method(), method()], slots=4), Engine([method()], slots=4)
