@@ -1,12 +1,17 @@
 """A trial's milestone as numbers: its objectives with intervals, what the judge says, and the means of what was seen.
 
-The real data's side (the reference) is computed once per sweep and kept in the sweep's folder.
+The real data's side (the reference) is computed once per sweep and kept in the sweep's folder. The file's name is a
+hash of all that it depends on, so that whoever finds it may use it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import platform
 import threading
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +24,7 @@ from torch import Tensor, nn
 from raysweep.engine.trajectory import State, kept
 from raysweep.engine.workload import Workload
 from raysweep.errors import TrialFailed
+from raysweep.models.readout import Readout
 from raysweep.objectives.bootstrap import resamples
 from raysweep.objectives.frechet import Reference, score_frechet
 from raysweep.objectives.kid import KernelReference, score_kid
@@ -46,13 +52,15 @@ class Scorer:
         self.workload, self.method, self.slots, self.device = workload, method, slots, device
         self._lock = threading.Lock()
         self._indices = resamples(workload.spec.seed, workload.spec.examples)
-        self._judge = workload.judge.module.to(device) if workload.judge and workload.judged_unit is not None else None
+        self._judge = None
+        if workload.judge is not None and workload.judged_unit is not None:
+            self._judge = Readout(workload.judge.module.to(device), None, None, key="models.judge")
         self._features = {
             one.name: workload.features(one.name).to(device)
             for one in workload.spec.objectives
             if one.name != "response_fd"
         }
-        self._reference = self._load_reference(folder / "reference.npz")
+        self._reference = self._load_reference(folder)
 
     def score(self, state: State, weights: dict[str, float]) -> Scored:
         """Score one trial's rows where they stand.
@@ -68,8 +76,8 @@ class Scorer:
             responses = seen["response"].double().numpy()
             objectives = {one.name: self._objective(one.name, responses, explanation) for one in self._specs}
             for name, score in objectives.items():
-                if not np.isfinite(score.value):
-                    raise TrialFailed(f"{name} is {score.value}")
+                if not np.isfinite([score.value, score.low, score.high]).all():
+                    raise TrialFailed(f"{name} is {score.value}, with the interval {score.low} to {score.high}")
             metrics = {
                 "response": float(responses.mean()),
                 "prior_term": -float(seen["prior"].double().mean()) * weights["prior_weight"],
@@ -101,16 +109,28 @@ class Scorer:
         score = score_recognition(logits, self.workload.judged_unit, self._indices, direction)
         return {"recognition": score.value, "recognition.low": score.low, "recognition.high": score.high}
 
-    def _load_reference(self, path: Path) -> dict[str, np.ndarray]:
-        """The reference of every objective, from the sweep's folder or, the first time, from the data."""
+    def _load_reference(self, folder: Path) -> dict[str, np.ndarray]:
+        """The reference of every objective, from the sweep's folder or, the first time, from the data.
+
+        Of hosts that start together the first to finish writes it, and all of them use what that one wrote.
+        """
+        path = folder / f"reference-{self._reference_key()}.npz"
         if not path.exists():
-            arrays = {f"{one.name}/{k}": v for one in self._specs for k, v in self._fit(one.name).items()}
-            partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-            os.replace(partial, path)
+            _publish({f"{one.name}/{k}": v for one in self._specs for k, v in self._fit(one.name).items()}, path)
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
+
+    def _reference_key(self) -> str:
+        spec = self.workload.spec
+        depends_on = {
+            "identity": self.workload.identity,
+            "target": [spec.layer, self.workload.unit, spec.direction],
+            "objectives": [[one.name, one.layer] for one in self._specs],
+            "examples": spec.examples,
+            "numerics": [spec.precision, self.slots, self.device.type],
+            "kid": KID_REFERENCE,
+        }
+        return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
 
     def _fit(self, name: str) -> dict[str, np.ndarray]:
         spec, data = self.workload.spec, torch.from_numpy(self.workload.data.x)
@@ -147,3 +167,22 @@ class Scorer:
 def _padded(rows: Tensor, size: int) -> Tensor:
     missing = size - len(rows)
     return rows if missing == 0 else torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])
+
+
+def _publish(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Write an npz whole, unless somebody else has: what was read once never changes."""
+    partial = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}-{uuid.uuid4().hex}.part")
+    try:
+        with partial.open("xb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            if not path.exists():
+                os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def inverted(value: float, replicates: Array, spread: Array) -> Array:
         return np.zeros_like(replicates)
     along = (replicates - value - spread) / (2 * np.sqrt(value))
     inside = value - spread + along**2
-    return np.square(np.where(inside >= 0, np.sqrt(inside.clip(0)) - along, 0.0).clip(0))
+    return np.square(np.where(inside < 0, 0.0, np.sqrt(inside.clip(0)) - along).clip(0))
 
 
 def centred(value: float, replicates: Array) -> Array:

@@ -71,6 +71,15 @@ def test_inverted_replicate_is_the_distance_that_explains_the_observed_one() -> 
     np.testing.assert_allclose(np.linalg.norm(error + deltas[:, None] * direction, axis=1) ** 2, value)
 
 
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_a_resample_beyond_float64_is_nan_and_never_a_distance_of_zero() -> None:
+    indices = resamples(0, 6)
+    result = score_frechet(np.array([1.7e154, 0, 0, 0, 0, 0]), standard(1), indices)
+    assert np.isfinite(result.value)
+    assert np.isnan([result.low, result.high]).all()
+    assert np.isnan(result.replicates[(indices == 0).sum(axis=1) >= 4]).all()
+
+
 def test_resamples_depend_on_seed_and_number_of_examples_alone() -> None:
     np.testing.assert_array_equal(resamples(3, 20), resamples(3, 20))
     assert resamples(3, 20).shape == (400, 20)
