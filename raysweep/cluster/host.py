@@ -94,16 +94,13 @@ class Host:
                 await asyncio.get_running_loop().run_in_executor(None, self._load_now)
 
     def _load_now(self) -> None:
-        import torch
-
+        from raysweep.engine.device import open_device
         from raysweep.engine.engine import Engine
         from raysweep.engine.scoring import Scorer
         from raysweep.engine.workload import Workload
 
         plan = self._plan
-        if plan.device == "cpu":
-            torch.set_num_threads(1)  # a lane is a thread; torch's own threads would fight over its core
-        device = torch.device(plan.device)
+        device = open_device(plan.device)
         workload = Workload(plan.spec)
         methods = workload.methods(plan.lanes, device)
         self._scorer = Scorer(workload, workload.methods(1, device)[0], plan.slots, device, Path(plan.folder))

@@ -1,0 +1,19 @@
+"""The device that rows are stepped on, set up so that the same rows give the same numbers wherever and whenever."""
+
+from __future__ import annotations
+
+import torch
+
+
+def open_device(kind: str) -> torch.device:
+    """The device "cpu" or "cuda" for this process.
+
+    On CPUs torch gets one thread: a lane is a thread, and torch's own would fight over its core. On CUDA float32 is
+    float32 (no TF32) and cuDNN keeps to deterministic kernels.
+    """
+    if kind == "cpu":
+        torch.set_num_threads(1)
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    return torch.device(kind)
