@@ -49,7 +49,6 @@ class MlflowRecorder:
         sweep_id: tells this sweep's runs from those of another of the same name.
         experiment: MLflow's experiment; None is the sweep's name.
         folder: the sweep's folder, where explanation files are found; its parent is the storage.
-        tags: further tags of the parent run.
         media: "image", "logmel" or "array": how explanations are drawn.
         audio: the mel features, when explanations can be heard.
     """
@@ -61,7 +60,6 @@ class MlflowRecorder:
         sweep_id: str,
         experiment: str | None,
         folder: Path,
-        tags: Mapping[str, str] | None = None,
         *,
         media: str = "array",
         audio: MelSpec | None = None,
@@ -69,7 +67,6 @@ class MlflowRecorder:
         self.uri = uri or local_store(folder.parent)
         self.sweep_name, self.sweep_id, self.folder = sweep_name, sweep_id, folder
         self.media, self.audio = media, audio
-        self._tags = dict(tags or {})
         self._client = open_client(self.uri)
         self._experiment = self._find_experiment(experiment or sweep_name)
         self._parent: str | None = None
@@ -90,7 +87,7 @@ class MlflowRecorder:
             versions: software versions and weight hashes, kept as `versions.json`.
         """
         found = self._find({"raysweep.sweep": self.sweep_id, "raysweep.kind": "sweep"})
-        run = found or self._create(self.sweep_name, {"raysweep.kind": "sweep", **self._tags}, started=None)
+        run = found or self._create(self.sweep_name, {"raysweep.kind": "sweep"}, started=None)
         self._parent = run.info.run_id
         if run.info.status != "RUNNING":
             self._client.update_run(self._parent, status="RUNNING")
@@ -130,14 +127,6 @@ class MlflowRecorder:
         self._client.set_tag(run_id, "raysweep.state", trial.state)
         self._recorded[trial.number] = (len(trial.milestones), trial.state)
         return run_id
-
-    def tag_trial(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set further tags on a trial's run (the winner's, for one)."""
-        self._send(run_id, tags=dict(tags))
-
-    def log_file(self, path: Path, run_id: str | None = None, folder: str | None = None) -> None:
-        """Keep a file as an artifact of the parent run, or of another."""
-        self._client.log_artifact(run_id or self._opened(), str(path), folder)
 
     def close_sweep(
         self, status: str, summary: Mapping[str, float] | None = None, tags: Mapping[str, str] | None = None
@@ -221,22 +210,22 @@ class MlflowRecorder:
         """Send the explanations of one milestone; a tag says so when they could not be read or drawn."""
         if milestone.explanations is None:
             return {}
+        tensors = self.folder / milestone.explanations
+        files = [tensors] if tensors.exists() else []
+        unseen = {}
         try:
-            files = self._draw(trial, milestone, self.folder / milestone.explanations)
+            files += self._draw(trial, milestone, tensors)
         except (RaysweepError, OSError, ValueError, KeyError) as error:
-            return {f"raysweep.no_pictures.step-{milestone.step}": str(error)}
+            unseen = {f"raysweep.no_pictures.step-{milestone.step}": str(error)}
         for file in files:
             self._client.log_artifact(run_id, str(file), f"explanations/step-{milestone.step:06d}")
-        return {}
+        return unseen
 
     def _draw(self, trial: Trial, milestone: Milestone, tensors: Path) -> list[Path]:
-        """The tensors' file, its contact sheet, and the sound where it can be heard; drawn once, kept beside it."""
+        """Contact sheet, and sound where it can be heard; drawn once, kept beside the tensors."""
         explanations = read_explanations(tensors)["explanation"]
-        files = [tensors, tensors.with_suffix(".png")]
-        if not files[1].exists():
-            contact_sheet(explanations, self.media, files[1], title=sheet_title(self.sweep_name, trial, milestone))
-        if self.audio is not None:
-            files.append(tensors.with_suffix(".wav"))
-            if not files[2].exists():
-                write_audio(explanations, files[2], self.audio)
-        return files
+        sheet, sound = tensors.with_suffix(".png"), tensors.with_suffix(".wav")
+        if not sheet.exists():
+            contact_sheet(explanations, self.media, sheet, title=sheet_title(self.sweep_name, trial, milestone))
+        heard = self.audio is not None and (sound.exists() or write_audio(explanations, sound, self.audio) is not None)
+        return [sheet, sound] if heard else [sheet]

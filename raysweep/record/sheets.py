@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from raysweep.errors import RaysweepError
+
 if TYPE_CHECKING:
     from raysweep.data.audio import MelSpec
 
@@ -93,11 +95,14 @@ def draw_sheet(
 
 
 def pictures(explanations: np.ndarray, media: str) -> np.ndarray:
-    """[N, ...] explanations as RGB pictures, uint8 [N, H, W, 3]; what is not finite is drawn as zero."""
+    """[N, ...] explanations as RGB pictures, uint8 [N, H, W, 3]; what is not finite is drawn as zero.
+
+    A medium that the shape does not allow (a vector as an image) is drawn as an "array".
+    """
     x = np.nan_to_num(np.asarray(explanations, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    if media == "image":
+    if media == "image" and x.ndim >= 3:
         return _rgb(x)
-    if media == "logmel":
+    if media == "logmel" and _is_mel(x):
         mel = x.reshape(len(x), *x.shape[-2:])[:, ::-1]  # low frequency at the bottom
         return _coloured(mel, low=1.0, high=99.8, colours="magma")
     if x.ndim >= 3 and min(x.shape[-2:]) > 1:
@@ -112,21 +117,41 @@ def enlarge(cells: np.ndarray, cell: int) -> np.ndarray:
     return cells.repeat(factor, axis=1).repeat(factor, axis=2) if factor > 1 else cells
 
 
-def write_audio(explanations: np.ndarray, path: Path, spec: MelSpec | None = None, examples: int = 4) -> Path:
-    """The first `examples` log-mel explanations as one playable WAV, a quarter of a second apart (Griffin-Lim)."""
+def write_audio(explanations: np.ndarray, path: Path, spec: MelSpec | None = None, examples: int = 4) -> Path | None:
+    """The first `examples` log-mel explanations as one playable WAV, a quarter of a second apart (Griffin-Lim).
+
+    None, and no file, for log-mels that `spec` cannot turn back (another number of bands: taken in another way), or
+    when it fails: sound is a gift, and must not cost the pictures and tensors beside it.
+    """
     from raysweep.data import audio
 
     spec = audio.MelSpec() if spec is None else spec
-    mels = explanations.reshape(len(explanations), *explanations.shape[-2:])[:examples]
+    if not _is_mel(explanations) or explanations.shape[-2] != spec.n_mels:
+        return None
+    try:
+        audio.write_wav(path, _sound(explanations[:examples], spec), spec.sample_rate)
+    except (RaysweepError, OSError, ValueError, RuntimeError):  # RuntimeError is torch's
+        path.unlink(missing_ok=True)
+        return None
+    return path
+
+
+def _sound(explanations: np.ndarray, spec: MelSpec) -> np.ndarray:
+    from raysweep.data import audio
+
     silence = np.zeros(spec.sample_rate // 4, dtype=np.float32)
     parts: list[np.ndarray] = []
-    for mel in mels:
+    for mel in explanations.reshape(len(explanations), *explanations.shape[-2:]):
         finite = np.nan_to_num(np.asarray(mel, dtype=np.float32), nan=-16.0, posinf=0.0, neginf=-16.0)
         wave = audio.griffin_lim(finite, spec, iterations=32)  # half of the default: a sweep does this for every trial
         peak = float(np.abs(wave).max(initial=0.0))
         parts += [wave * (0.9 / peak) if peak > 0 else wave, silence]
-    audio.write_wav(path, np.concatenate(parts[:-1] or [silence]), spec.sample_rate)
-    return path
+    return np.concatenate(parts[:-1] or [silence])
+
+
+def _is_mel(x: np.ndarray) -> bool:
+    """[N, bands, frames], or the same with a channel axis of 1."""
+    return x.ndim >= 3 and math.prod(x.shape[1:-2]) == 1
 
 
 def _rgb(x: np.ndarray) -> np.ndarray:

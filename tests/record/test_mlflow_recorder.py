@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raysweep.data.audio import VOCAL
 from raysweep.record.explanations import write_explanations
 from raysweep.record.mlflow_recorder import MlflowRecorder
 from raysweep.record.recorder import Recorder
+from raysweep.record.store import local_store
 from raysweep.record.trial import Measured, Milestone, Trial
 
 _DEAD = "http://127.0.0.1:9"
@@ -52,7 +54,7 @@ def _trial(number: int, steps: tuple[int, ...] = (100, 300), state: str = "done"
 
 
 def _recorder(folder: Path, sweep: str, uri: str | None = None) -> MlflowRecorder:
-    recorder = MlflowRecorder(uri, "shoes", sweep, None, folder, {"team": "a"}, media="image")
+    recorder = MlflowRecorder(uri, "shoes", sweep, None, folder, media="image")
     recorder.open_sweep()
     return recorder
 
@@ -165,8 +167,26 @@ def test_a_lost_explanation_file_costs_the_pictures_and_nothing_else(folder: Pat
     assert "k9-100" in run.data.tags["raysweep.no_pictures.step-100"]
 
 
+@pytest.mark.parametrize("drawn", [True, False])
+def test_what_cannot_be_heard_or_drawn_costs_neither_the_tensors_nor_the_rest(
+    tmp_path: Path, folder: Path, drawn: bool
+) -> None:
+    tensors = tmp_path / "mels" / "explanations" / "k0-100.safetensors"
+    write_explanations(tensors, {"explanation": np.zeros((2, 1, 64, 40), np.float32)})
+    if not drawn:
+        tensors.with_suffix(".png.part").mkdir()  # in the way
+    uri = local_store(folder.parent)
+    recorder = MlflowRecorder(uri, "mels", f"drawn {drawn}", None, tmp_path / "mels", media="logmel", audio=VOCAL)
+    recorder.open_sweep()
+    run = recorder._client.get_run(recorder.record(_trial(0, (100,))))
+    files = recorder._client.list_artifacts(run.info.run_id, "explanations/step-000100")
+    assert {Path(file.path).suffix for file in files} == ({".safetensors", ".png"} if drawn else {".safetensors"})
+    assert ("raysweep.no_pictures.step-100" in run.data.tags) == (not drawn)
+    assert run.data.metrics["response_fd"] == 2.5
+
+
 def test_the_parent_keeps_the_sweep_file_versions_settings_and_summary(folder: Path) -> None:
-    recorder = MlflowRecorder(None, "shoes", "parent", "an experiment", folder, {"team": "a"})
+    recorder = MlflowRecorder(None, "shoes", "parent", "an experiment", folder)
     sweep_file = folder / "sweep.yaml"
     sweep_file.write_text("name: shoes\n")
     run_id = recorder.open_sweep({"method": "am", "models": {"classifier": "c"}}, sweep_file, {"torch": "2.13"})
@@ -175,7 +195,6 @@ def test_the_parent_keeps_the_sweep_file_versions_settings_and_summary(folder: P
     assert run.info.status == "FINISHED"
     assert run.data.params == {"method": "am", "models.classifier": "c"}
     assert run.data.metrics == {"best": 1.5}
-    assert run.data.tags["team"] == "a"
     stored = Path(run.info.artifact_uri.removeprefix("file://"))
     assert stored.is_relative_to(folder.parent / "mlartifacts")
     assert (stored / "sweep.yaml").read_text() == "name: shoes\n"

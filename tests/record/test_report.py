@@ -110,6 +110,23 @@ def test_every_trial_has_a_row_ranked_first_and_stopped_ones_give_their_reason(f
     assert "rank 9 of 9" in text
 
 
+def test_the_page_says_number_settings_state_and_objective_of_every_trial(folder: Path, tmp_path: Path) -> None:
+    trials = _trials()
+    for number, state in {3: "failed", 7: "pruned", 11: "running", 19: "planned"}.items():
+        kept = trials[number].milestones if state == "pruned" else []
+        trials[number] = replace(trials[number], state=state, milestones=kept)
+    rows = dict(re.findall(r'<tr id="trial-(\d+)"(.*?)</tr>', _report(folder, tmp_path / "r.html", trials), re.DOTALL))
+    assert sorted(map(int, rows)) == list(range(27))
+    for trial in trials:
+        cells = [
+            re.sub(r"<[^>]*>", "", cell).strip() for cell in re.findall(r"<td[ >].*?</td>", rows[str(trial.number)])
+        ]
+        assert cells[1] == f"#{trial.number}"
+        assert cells[3:6] == [label(value) for value in trial.config.values()]
+        assert cells[6] == (label(trial.result.objectives["response_fd"].value) if trial.result else "–")
+        assert f'<span class="state">{trial.state}</span>' in rows[str(trial.number)]
+
+
 def test_two_objectives_give_a_pareto_front(folder: Path, tmp_path: Path) -> None:
     both = {"response_fd": "minimise", "sparsity": "minimise"}
     text = _report(folder, tmp_path / "r.html", _trials(2), directions=both)
@@ -164,3 +181,12 @@ def test_axes_are_logarithmic_where_values_span_decades() -> None:
     assert axis_of([0.1, 0.01, 0.001]).kind == "choice"
     assert axis_of(list(np.geomspace(1e-4, 1.0, 20))).kind == "log"
     assert number_axis([1.0, 100.0], margin=0.0).place(10.0) == pytest.approx(0.5)
+
+
+def test_log_mels_of_other_bands_are_pictures_without_sound(tmp_path: Path) -> None:
+    from raysweep.data import audio
+
+    write_explanations(tmp_path / "explanations/0.safetensors", {"explanation": np.zeros((2, 1, 64, 40), np.float32)})
+    text = _report(tmp_path, tmp_path / "r.html", _trials()[:1], media="logmel", audio=audio.VOCAL)
+    assert '<img class="sheet"' in text
+    assert "<audio" not in text

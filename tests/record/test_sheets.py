@@ -51,6 +51,12 @@ def test_vectors_are_drawn_as_lines_and_matrices_as_heat_maps() -> None:
     assert pictures(np.random.default_rng(0).normal(size=(3, 9, 7)), "array").shape == (3, 9, 7, 3)
 
 
+@pytest.mark.parametrize(("shape", "media"), [((3, 20), "image"), ((3, 20), "logmel"), ((3, 2, 9, 7), "logmel")])
+def test_what_is_not_of_its_medium_is_drawn_as_an_array(shape: tuple[int, ...], media: str) -> None:
+    x = np.random.default_rng(0).normal(size=shape)
+    assert (pictures(x, media) == pictures(x, "array")).all()
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 64, 100])
 def test_any_number_of_explanations_gives_a_sheet_of_at_most_the_limit(count: int) -> None:
     sheet = draw_sheet(np.ones((count, 1, 28, 28), np.float32), "image", limit=64)
@@ -69,3 +75,9 @@ def test_sound_of_log_mels_plays_for_as_long_as_its_excerpts_and_gaps(tmp_path: 
     assert len(sound) == 2 * (mel.shape[-1] - 1) * 315 + 22050 // 4
     spectrum = np.abs(np.fft.rfft(sound[:20000]))
     assert abs(np.argmax(spectrum) * 22050 / 20000 - 440) < 30
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 64, 40), (2, 1, 80, 1), (2, 2, 80, 40), (2, 80)])
+def test_what_cannot_be_turned_back_into_sound_leaves_no_file(shape: tuple[int, ...], tmp_path: Path) -> None:
+    assert write_audio(np.zeros(shape, np.float32), tmp_path / "sound.wav") is None
+    assert list(tmp_path.iterdir()) == []

@@ -232,7 +232,7 @@ def _sound(sweep: ReportInput, explanations: np.ndarray) -> str | None:
         return None
     with tempfile.TemporaryDirectory() as scratch:
         sound = write_audio(explanations, Path(scratch) / "sound.wav", sweep.audio)
-        return _data_uri("audio/wav", sound.read_bytes())
+        return _data_uri("audio/wav", sound.read_bytes()) if sound else None
 
 
 def _png(picture: Image.Image, height: int | None = None) -> bytes:
