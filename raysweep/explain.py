@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,14 @@ from raysweep.errors import InputError, RaysweepError
 if TYPE_CHECKING:
     import numpy as np
 
-    from raysweep.sweepfile import Sweep
+    from raysweep.engine.workload import Workload
+    from raysweep.sweepfile import Sweep, SweepFile
 
 SLOTS = 16
 
 
 def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str, np.ndarray]:
-    """Run the configuration of a `best.yaml` in this process.
+    """Run the configuration of a `best.yaml` in this process, on a GPU if its hosts had one and there is one here.
 
     Args:
         best: what `raysweep best -o` wrote: a sweep file whose space holds one value for each hyper-parameter.
@@ -34,17 +36,16 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
 
     from raysweep.engine.engine import Engine
     from raysweep.engine.trajectory import kept
-    from raysweep.engine.workload import Workload
-    from raysweep.preflight import check_space, located, workload_spec
+    from raysweep.preflight import check_space, located
     from raysweep.sweepfile import load_sweep
 
     file = load_sweep(best)
     with located(file):
         check_space(file.sweep)
         config = only_configuration(file.sweep)
-        workload = Workload(workload_spec(file))
-        workload.check()
-    device = torch.device("cuda" if file.sweep.hosts.gpus else "cpu")
+        workload = explaining_workload(file)
+        check_networks(workload)
+    device = torch.device("cuda" if file.sweep.hosts.gpus and torch.cuda.is_available() else "cpu")
     method = workload.methods(1, device)[0]
     engine = Engine([method], SLOTS, device)
     outcomes: list[Any] = []
@@ -69,11 +70,43 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
 
 def media_of(best: str | Path) -> str:
     """How the explanations of a `best.yaml` are shown."""
-    from raysweep.engine.workload import Workload
-    from raysweep.preflight import workload_spec
+    from raysweep.preflight import located
     from raysweep.sweepfile import load_sweep
 
-    return Workload(workload_spec(load_sweep(best))).media
+    file = load_sweep(best)
+    with located(file):
+        return explaining_workload(file).media
+
+
+def explaining_workload(file: SweepFile) -> Workload:
+    """Generator and classifier, without what only scores: no judge, no features.
+
+    The data are read only for what they alone say: which unit a class stands for, or how explanations are shown.
+    """
+    from raysweep.engine.workload import Workload
+    from raysweep.preflight import workload_spec
+
+    return Workload(replace(workload_spec(file), judge=None, objectives=()))
+
+
+def check_networks(workload: Workload) -> None:
+    """What a sweep checks about its networks, as far as it can be tried without the data.
+
+    Raises:
+        InputError: they do not fit each other, or one lets a row depend on the rows beside it.
+    """
+    import torch
+
+    from raysweep.models.fit import check_fit
+    from raysweep.models.independence import check_rows_independent
+
+    generator, response = workload.generator, workload.readout(workload.classifier.module)
+    check_fit(generator, response)
+    latents = torch.randn(2, generator.latent or 0, generator=torch.Generator().manual_seed(1))
+    check_rows_independent(generator.module, latents, key="models.generator")
+    with torch.no_grad():
+        made = generator.module(latents)
+    check_rows_independent(response, made, key="models.classifier")
 
 
 def only_configuration(sweep: Sweep) -> dict[str, Any]:

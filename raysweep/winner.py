@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from raysweep.champion import carry
 from raysweep.errors import InputError
 from raysweep.outcome import SweepResult
 from raysweep.record.explanations import write_explanations
 from raysweep.record.registry import register_champion
 from raysweep.record.report.page import ReportInput, write_report
 from raysweep.record.sheets import contact_sheet, write_audio
-from raysweep.sources import is_callable_name
 from raysweep.sweepfile import Sweep
 
+NAME_LIMIT, SUFFIX = 100, "-best"
+"""How long a sweep's name may be, and what the winner's ends with."""
 
-def best_document(result: SweepResult, folder: str | None) -> dict[str, Any]:
+
+def best_document(result: SweepResult) -> dict[str, Any]:
     """The winning configuration as a sweep file: its space holds one value for each hyper-parameter."""
     best = result.best
     if best is None:
@@ -26,45 +33,77 @@ def best_document(result: SweepResult, folder: str | None) -> dict[str, Any]:
     known = result.ledger.sweep or {}
     searching = ("search", "budget", "stop", "concurrency", "mlflow", "folder")
     document = {key: known[key] for key in Sweep.model_fields if key in known and key not in searching}
-    document["name"] = f"{result.name}-best"
+    document["name"] = f"{result.name[: NAME_LIMIT - len(SUFFIX)]}{SUFFIX}"
     document["space"] = dict(best.config)
-    return {**document, "folder": folder} if folder is not None else document
+    return document
+
+
+def best_text(result: SweepResult, document: dict[str, Any], *remarks: str) -> str:
+    """A winner's document as it is written, under a line that says what it won with."""
+    best = result.best_json() or {}
+    low, high = best["interval"]
+    head = f"The winner of {result.name}, trial {best['number']}: {best['objective']:.6g} [{low:.6g}, {high:.6g}]"
+    comments = "".join(f"# {line}\n" for line in (head, *remarks))
+    return comments + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
 def write_best(result: SweepResult, path: Path) -> Path:
     """Write the winner so that `explain` and `run` take it, wherever it lies."""
+    document = best_document(result)
     home = Path(result.ledger.home or ".")
-    folder = os.path.relpath(home, path.resolve().parent)
-    text = yaml.safe_dump(best_document(result, folder), sort_keys=False, allow_unicode=True)
-    best = result.best_json() or {}
-    low, high = best["interval"]
-    head = f"# The winner of {result.name}, trial {best['number']}: {best['objective']:.6g} [{low:.6g}, {high:.6g}]\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(head + text, encoding="utf-8")
+    with writing(path, "-o"):
+        document["folder"] = os.path.relpath(home, path.resolve().parent)
+        path.write_text(best_text(result, document), encoding="utf-8")
     return path
 
 
 def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> dict[str, Any]:
-    """Explain with a `best.yaml`; pictures, tensors and, for audio, sound go to `out`."""
+    """Explain with a `best.yaml`; pictures, tensors and, where it can be made, sound go to `out`."""
     from raysweep.explain import explain, media_of
 
+    tensors, sheet, sound = (out / f"explanations.{kind}" for kind in ("safetensors", "png", "wav"))
+    with writing(tensors, "--out"), tempfile.TemporaryFile(dir=out):
+        pass  # found out now, not after minutes of work
     found = explain(best, examples, first)
     media = media_of(best)
-    out.mkdir(parents=True, exist_ok=True)
-    files = [write_explanations(out / "explanations.safetensors", found)]
-    contact_sheet(found["explanation"], media, out / "explanations.png", title=f"{best.stem}: {examples} explanations")
-    files.append(out / "explanations.png")
-    if media == "logmel":
-        files.append(write_audio(found["explanation"], out / "explanations.wav"))
+    with writing(tensors, "--out"):
+        files = [write_explanations(tensors, found)]
+        title = f"{best.stem}: {examples} explanations"
+        files.append(contact_sheet(found["explanation"], media, sheet, title=title))
+        if media == "logmel" and write_audio(found["explanation"], sound):
+            files.append(sound)
     return {"response": float(found["response"].mean()), "files": [str(file) for file in files]}
 
 
+@contextmanager
+def writing(path: Path, option: str) -> Iterator[None]:
+    """Make the folder of a file that is written in the block.
+
+    Raises:
+        InputError: the file cannot be written there; it names `option` and says why.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        yield
+    except OSError as error:
+        rule = f"must be a place that can be written ({error.strerror or error})"
+        raise InputError(rule, key=option, value=str(path)) from None
+
+
 def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
-    """The report of a sweep, by default `report.html` in its folder."""
+    """The report of a sweep, by default `report.html` in its folder.
+
+    Raises:
+        InputError: nothing was journaled yet, or the page cannot be written there.
+    """
     from raysweep.data.audio import MelSpec
 
     ledger = result.ledger
-    sweep = ledger.sweep or {}
+    sweep = ledger.sweep
+    if sweep is None:
+        raise InputError("this sweep has not begun: its journal is empty", value=result.name)
     target = sweep["target"]
     what = target.get("class", f"{target.get('layer')}, unit {target.get('unit')}")
     description = {
@@ -89,7 +128,9 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         probability=result.probability,
         audio=MelSpec() if ledger.media == "logmel" else None,
     )
-    return write_report(page, path or result.folder / "report.html")
+    target_file = path or result.folder / "report.html"
+    with writing(target_file, "-o" if path else "--storage"):
+        return write_report(page, target_file)
 
 
 def register_winner(result: SweepResult, uri: str) -> str | None:
@@ -97,19 +138,17 @@ def register_winner(result: SweepResult, uri: str) -> str | None:
     best = result.best
     if best is None or best.mlflow_run is None:
         return None
-    home = Path(result.ledger.home or ".")
-    document = best_document(result, None)
-    files, code = carried_files(document, home)
-    path = result.folder / "best.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    return register_champion(uri, result.name, best.mlflow_run, path, files=files, code=code)
+    with tempfile.TemporaryDirectory() as scratch:
+        champion = pack_champion(result, Path(scratch) / "champion")
+        return register_champion(uri, result.name, best.mlflow_run, champion)
 
 
-def carried_files(document: dict[str, Any], home: Path) -> tuple[dict[str, Path], list[Path]]:
-    """The user's own files that a winner needs to run elsewhere, and the Python files beside the sweep file."""
-    models = [*document["models"].values(), *(one["model"] for one in document["objective"] if "model" in one)]
-    named = [name for model in models for name in (model["source"], model.get("weights")) if name]
-    named.append(document["data"]["source"])
-    files = {name: home / name for name in named if "://" not in name and (home / name).is_file()}
-    own_code = any(is_callable_name(name) for name in named)
-    return files, sorted(home.glob("*.py")) if own_code else []
+def pack_champion(result: SweepResult, folder: Path) -> Path:
+    """Write the winner into `folder`, with all that explaining needs, so that the folder works anywhere."""
+    found = best_document(result)
+    document = carry(found, result.ledger.media, Path(result.ledger.home or "."), folder)
+    remark = (
+        f"Found with the data {found['data']['source']!r}; to explain, neither they nor judge and objectives are needed"
+    )
+    (folder / "best.yaml").write_text(best_text(result, document, remark), encoding="utf-8")
+    return folder

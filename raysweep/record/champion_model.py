@@ -32,7 +32,7 @@ class Champion(PythonModel):
                 dict or as a one-row data frame. Another first example is another starting point.
             params: the same two, for MLflow's scoring servers.
         """
-        from raysweep.sweep import explain
+        from raysweep.explain import explain
 
         asked = {"examples": 1, "first_example": 0}
         sources: tuple[Any, ...] = (model_input, params)

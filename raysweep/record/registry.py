@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,17 +18,7 @@ _MODEL_CODE = Path(__file__).with_name("champion_model.py")
 _REQUIRED = ("raysweep", "torch", "numpy", "safetensors")
 
 
-def register_champion(
-    uri: str,
-    name: str,
-    run_id: str,
-    best_yaml: Path,
-    *,
-    files: Mapping[str, Path] | None = None,
-    code: Sequence[Path] = (),
-    description: str | None = None,
-    tags: Mapping[str, str] | None = None,
-) -> str:
+def register_champion(uri: str, name: str, run_id: str, champion: Path) -> str:
     """Register the winner as the next version of `name`, move the alias to it, and return the version.
 
     The same champion again (equal files, same run) makes no new version.
@@ -39,48 +27,38 @@ def register_champion(
         uri: MLflow's tracking URI.
         name: the sweep's name; the registered model is called the same.
         run_id: the winner's child run, which keeps the model's files.
-        best_yaml: the winning configuration; it travels as `best.yaml`.
-        files: further files that `best.yaml` names, by the relative path it uses (weights, data).
-        code: the user's code files or folders, importable when the model is loaded.
-        description, tags: of the version.
+        champion: a folder with `best.yaml` and everything that it names.
     """
     client = open_client(uri)
     _create_registered_model(client, name)
-    digest = _digest([best_yaml, *(files or {}).values(), *code])
+    digest = _digest(champion)
     for known in client.search_model_versions(f"name='{name}'"):
         if known.run_id == run_id and known.tags.get("raysweep.digest") == digest:
             client.set_registered_model_alias(name, ALIAS, known.version)
             return str(known.version)
     with tempfile.TemporaryDirectory() as scratch:
-        model = _save_model(Path(scratch), best_yaml, files or {}, code)
+        model = _save_model(champion, Path(scratch) / "model")
         client.log_artifacts(run_id, str(model), ALIAS)
     source = f"{client.get_run(run_id).info.artifact_uri}/{ALIAS}"
-    made = client.create_model_version(
-        name, source, run_id=run_id, tags={**(tags or {}), "raysweep.digest": digest}, description=description
-    )
+    made = client.create_model_version(name, source, run_id=run_id, tags={"raysweep.digest": digest})
     client.set_registered_model_alias(name, ALIAS, made.version)
     client.set_tag(run_id, "raysweep.champion", f"models:/{name}@{ALIAS}")
     return str(made.version)
 
 
-def _save_model(scratch: Path, best_yaml: Path, files: Mapping[str, Path], code: Sequence[Path]) -> Path:
-    """An MLflow model folder: champion_model.py, the artifact folder `champion`, the user's code; no pickles."""
+def _save_model(champion: Path, model: Path) -> Path:
+    """An MLflow model folder: champion_model.py and, as its one artifact, the champion's folder; no pickles.
+
+    The user's code travels inside that folder, not as MLflow's `code_paths`: `explain` imports it from beside
+    `best.yaml`, as it does everywhere, so that two champions with modules of one name can be loaded together.
+    """
     quiet_mlflow()
     import mlflow.pyfunc
 
-    staged = scratch / "staged" / "champion"
-    staged.mkdir(parents=True)
-    shutil.copyfile(best_yaml, staged / "best.yaml")
-    for relative, source in files.items():
-        target = staged / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-    model = scratch / "model"
     mlflow.pyfunc.save_model(
         path=str(model),
         python_model=str(_MODEL_CODE),
-        artifacts={"champion": str(staged)},
-        code_paths=[str(path) for path in code] or None,
+        artifacts={ALIAS: str(champion)},
         pip_requirements=_requirements(),
     )
     return model
@@ -107,9 +85,9 @@ def _create_registered_model(client: MlflowClient, name: str) -> None:
             raise
 
 
-def _digest(paths: Sequence[Path]) -> str:
+def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in paths:
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
