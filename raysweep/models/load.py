@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import sys
+from collections.abc import Iterable
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -10,7 +15,7 @@ from torch import nn
 
 from raysweep.errors import InputError
 from raysweep.models.inception import InceptionFID, is_inception_file
-from raysweep.models.model import Model, ModelSource, fingerprint, freeze
+from raysweep.models.model import Model, ModelSource, fingerprint, freeze, source_of
 from raysweep.models.torchscript import SUFFIXES, TRUST, load_torchscript
 from raysweep.models.weights import load_weights, refuse_pickled
 from raysweep.sources import call, is_callable_name, locate
@@ -39,9 +44,11 @@ def load_model(source: ModelSource, *, key: str, folder: Path | None = None, gen
     if source.source.startswith(SCHEME):
         model = _from_zoo(source, key, generator)
     elif is_callable_name(source.source):
-        model = _wrap(_built(source, key, folder), source)
+        module = _built(source, key, folder)
+        model = _wrap(module, source, _origin(module, source, folder))
     else:
-        model = _wrap(_from_file(source, key, folder), source)
+        module = _from_file(source, key, folder)
+        model = _wrap(module, source, [locate(source.source, folder=folder, key=key).read_bytes()])
     if generator and model.latent is None:
         model = replace(model, latent=_infer_latent(model.module, key))
     return model
@@ -103,9 +110,30 @@ def _from_file(source: ModelSource, key: str, folder: Path | None) -> nn.Module:
     return InceptionFID(freeze(module), key=key) if is_inception_file(path) else module
 
 
-def _wrap(module: nn.Module, source: ModelSource) -> Model:
+def _wrap(module: nn.Module, source: ModelSource, origin: Iterable[bytes]) -> Model:
     freeze(module)
-    return Model(module, fingerprint(module), source.latent)
+    return Model(module, fingerprint(module, origin), source.latent)
+
+
+def _origin(module: nn.Module, source: ModelSource, folder: Path | None) -> list[bytes]:
+    """What decides, beside weights and structure, what a built network computes: its arguments and the user's code.
+
+    The user's code is the files in the sweep file's folder that define the callable and the network's classes.
+    """
+    name, _, path = source.source.partition(":")
+    function = attrgetter(path)(sys.modules[name])
+    kinds = {kind for part in module.modules() for kind in type(part).__mro__}
+    names = {name, *(str(getattr(made_by, "__module__", "")) for made_by in (inspect.unwrap(function), *kinds))}
+    own = [sys.modules[name] for name in names if _lies_in(folder, getattr(sys.modules.get(name), "__file__", None))]
+    arguments = json.dumps(source.args, sort_keys=True, default=str)
+    return [text.encode() for text in (arguments, *sorted(source_of(file) for file in own))]
+
+
+def _lies_in(folder: Path | None, file: str | None) -> bool:
+    """Whether a module's file is the user's own: in the folder, and not installed there."""
+    if folder is None or file is None or "site-packages" in Path(file).parts:
+        return False
+    return Path(file).resolve().is_relative_to(folder.resolve())
 
 
 def _infer_latent(module: nn.Module, key: str) -> int:

@@ -6,7 +6,9 @@ import ast
 import hashlib
 import inspect
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -38,7 +40,7 @@ class Model:
 
     Args:
         module: frozen (no parameter requires a gradient) and in eval mode, on the CPU.
-        fingerprint: sha256 of its weights, structure and own source code, as hex.
+        fingerprint: sha256 of its weights, structure, own source code and where it comes from, as hex.
         latent: length of a generator's latent vector; None when it was not loaded as a generator.
         units: names of the output units, where known.
         media: how a generator's output is shown ("image", "logmel"), where known.
@@ -58,29 +60,37 @@ def freeze(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def fingerprint(module: nn.Module) -> str:
+def like(x: torch.Tensor, module: nn.Module) -> torch.Tensor:
+    """x in the module's own precision and on its device."""
+    weight = next((p for p in module.parameters() if p.is_floating_point()), x)
+    return x.to(weight.device, weight.dtype)
+
+
+def fingerprint(module: nn.Module, origin: Iterable[bytes] = ()) -> str:
     """sha256 over state (name, dtype, shape, bytes), structure and the source of the module's own classes.
 
     The source counts because an edited `forward` is another network with the same weights; comments, layout
-    and docstrings do not.
+    and docstrings do not. `origin` is whatever else decides what it computes, such as arguments it was built with.
     """
     digest = hashlib.sha256(f"{type(module).__qualname__}\n{module}".encode())
     own = {type(part) for part in module.modules() if not type(part).__module__.startswith("torch.")}
-    for source in sorted(_source(kind) for kind in own):
+    for source in sorted(source_of(kind) for kind in own):
         digest.update(source.encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    for part in origin:
+        digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 
 
-def _source(kind: type) -> str:
-    """The class's code without comments, layout and docstrings; nothing when there is no source to see."""
+def source_of(kind: type | ModuleType) -> str:
+    """The code of a class or a file without comments, layout and docstrings; nothing when there is no source to see."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
     except (OSError, TypeError, SyntaxError):
         return ""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)

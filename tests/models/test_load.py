@@ -11,7 +11,7 @@ from torch import nn
 
 from raysweep.errors import InputError
 from raysweep.models.load import load_model
-from raysweep.models.model import Model, ModelSource
+from raysweep.models.model import Model, ModelSource, fingerprint
 from raysweep.zoo import ModelEntry, fashion
 
 NETS = """
@@ -186,3 +186,56 @@ def test_a_key_that_would_change_nothing_is_refused(folder: Path, source: str, o
     message = refusal(folder, source, **{option: value})
     assert message.startswith(f"models.net.{option}: has no use with")
     assert message.endswith(f"(found {value!r}). Leave it out")
+
+
+PLAIN = """
+from torch import nn
+{extra}
+
+class Times(nn.Module):
+    def __init__(self, k):
+        super().__init__()
+        self.k = k
+    def forward(self, x):
+        return scaled(x, self.k)
+
+def scaled(x, k):
+    return {body}
+
+def build(k=1):
+    return nn.Sequential(nn.Linear(2, 2), Times(k))
+"""
+
+
+def test_arguments_count_in_the_fingerprint_though_no_weight_holds_them(tmp_path: Path) -> None:
+    (tmp_path / "nets_p.py").write_text(PLAIN.format(extra="", body="k * x"))
+    prints = [load(tmp_path, "nets_p:build", args={"k": k}).fingerprint for k in (1, 9, 1)]
+    assert prints[0] == prints[2]
+    assert prints[0] != prints[1]
+
+
+@pytest.mark.parametrize("defined", ["beside", "in another file"])
+def test_the_code_around_the_classes_counts_but_not_its_comments(tmp_path: Path, defined: str) -> None:
+    found = []
+    for number, (extra, body) in enumerate([("", "k * x"), ("# a comment", "k * x"), ("", "k + x")]):
+        home = tmp_path / str(number)
+        home.mkdir()
+        name = "nets_q" if defined == "beside" else "layers_q"
+        (home / f"{name}.py").write_text(PLAIN.format(extra=extra, body=body))
+        if defined == "in another file":
+            (home / "nets_q.py").write_text("from layers_q import Times\ndef build():\n    return Times(2)\n")
+        found.append(load(home, "nets_q:build").fingerprint)
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+def test_other_files_of_the_folder_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "nets_r.py").write_text(PLAIN.format(extra="", body="k * x"))
+    before = load(tmp_path, "nets_r:build").fingerprint
+    (tmp_path / "plots.py").write_text("x = 1\n")
+    assert load(tmp_path, "nets_r:build").fingerprint == before
+
+
+def test_the_zoo_s_fingerprints_are_those_of_the_networks_alone(folder: Path) -> None:
+    model = load(folder, "zoo://fashion/classifier")
+    assert model.fingerprint == fingerprint(model.module)

@@ -84,3 +84,20 @@ def test_naming_a_layer_is_refused(scripted: Script) -> None:
 def test_as_a_generator_it_needs_its_latent_given(scripted: Script) -> None:
     message = refusal(scripted(nn.Sequential(nn.Linear(3, 4)), "net.ts"), generator=True)
     assert message.startswith("models.classifier.latent: the length of the latent must be given")
+
+
+class Times(nn.Module):
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.k * x
+
+
+def test_the_file_is_its_fingerprint_so_that_constants_in_its_code_count(scripted: Script) -> None:
+    one, nine = scripted(Times(1), "one.ts"), scripted(Times(9), "nine.ts")
+    assert load(one).fingerprint != load(nine).fingerprint
+    copy = one.with_name("copy.ts")
+    copy.write_bytes(one.read_bytes())
+    assert load(copy).fingerprint == load(one).fingerprint
