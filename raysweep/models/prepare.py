@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import pairwise
 from typing import Any
 
@@ -24,11 +24,14 @@ def prepare(
     dtype: torch.dtype = torch.float32,
     channels_last: bool = True,
     keep: Collection[str] = (),
+    example: torch.Tensor | None = None,
+    read: Callable[[nn.Module], nn.Module] = lambda module: module,
 ) -> nn.Module:
     """A frozen copy of `module` in eval mode that computes the same, faster.
 
     Batch norm that follows a convolution, transposed convolution or Linear in the same `nn.Sequential` is folded into
-    its weights in float64; layers keep their names, and a folded norm becomes an Identity. A TorchScript module is only
+    its weights in float64; layers keep their names, and a folded norm becomes an Identity. A Sequential need not be run
+    as a whole, so nothing is folded when that changes what `read` gives for `example`. A TorchScript module is only
     converted.
 
     Args:
@@ -36,19 +39,33 @@ def prepare(
         dtype: of weights and buffers.
         channels_last: lay 4-D weights out channels last (networks with 3-D convolutions stay as they are).
         keep: names of layers whose own output is read, so that they must not take in the norm that follows.
+        example: inputs to compare the folded network with the original on, in float64; None: trust the folding.
+        read: what of a network is compared; its output by default.
     """
     prepared = freeze(copy.deepcopy(module))
     with torch.no_grad():
         prepared.double()
-        _fold(prepared, keep)
+        folded = copy.deepcopy(prepared)
+        if _fold(folded, keep) and (example is None or _agree(read(folded), read(prepared), example.double())):
+            prepared = folded
         prepared.to(dtype)
     if channels_last and all(weight.ndim != 5 for weight in prepared.parameters()):
         prepared.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return freeze(prepared)
 
 
-def _fold(module: nn.Module, keep: Collection[str]) -> None:
-    """Fold each pair of neighbours in a Sequential where this is exact."""
+def _agree(folded: nn.Module, original: nn.Module, x: torch.Tensor) -> bool:
+    """Whether two networks compute the same; not when they do not run in float64, and so cannot be compared."""
+    try:
+        one, other = folded(x), original(x)
+        return torch.allclose(one, other, rtol=1e-8, atol=1e-9 * float(other.abs().max()))
+    except Exception:
+        return False
+
+
+def _fold(module: nn.Module, keep: Collection[str]) -> int:
+    """Fold each pair of neighbours in a Sequential where this is exact for the Sequential; the number of pairs."""
+    pairs = 0
     uses = Counter(id(part) for _, part in module.named_modules(remove_duplicate=False))
     for path, chain in list(module.named_modules()):
         if type(chain) is not nn.Sequential:
@@ -63,6 +80,8 @@ def _fold(module: nn.Module, keep: Collection[str]) -> None:
             if folded is not None:
                 setattr(chain, name, folded)
                 setattr(chain, following, nn.Identity())
+                pairs += 1
+    return pairs
 
 
 def _folded(layer: Any, norm: Any) -> nn.Module | None:

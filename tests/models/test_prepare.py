@@ -11,6 +11,7 @@ from torch import nn
 from raysweep.models.load import load_model
 from raysweep.models.model import ModelSource
 from raysweep.models.prepare import prepare
+from raysweep.models.readout import Readout
 
 
 def trained(module: nn.Module) -> nn.Module:
@@ -112,3 +113,56 @@ def test_the_copy_is_frozen_in_its_precision_and_channels_last() -> None:
     assert isinstance(weight, torch.Tensor)
     assert (weight.dtype, weight.requires_grad, prepared.training) == (torch.bfloat16, False, False)
     assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+class Residual(nn.Module):
+    """A Sequential of which the parts are run one by one, so that folding would change the sum."""
+
+    def __init__(self, two: bool = False) -> None:
+        super().__init__()
+        self.b, self.two = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), two
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        h = self.b[0](x)
+        h = h + self.b[1](h)
+        return (h, x) if self.two else h
+
+
+def test_nothing_is_folded_when_parts_of_a_sequential_are_run_by_themselves() -> None:
+    module, x = trained(Residual()), torch.randn(2, 1, 6, 6, dtype=torch.float64)
+    prepared = prepare(module, torch.float64, example=x)
+    assert norms(prepared) == 1
+    torch.testing.assert_close(prepared(x), module(x), atol=1e-10, rtol=0)
+
+
+def test_fresh_statistics_do_not_hide_the_difference() -> None:
+    module, x = Residual().eval(), torch.randn(2, 1, 6, 6)
+    assert norms(prepare(module, example=x)) == 1
+
+
+def test_an_example_that_agrees_leaves_the_folding() -> None:
+    module, shape = CASES["convolution"]
+    assert norms(prepare(trained(module), example=torch.randn(shape))) == 0
+
+
+def test_what_is_read_is_what_is_compared() -> None:
+    module, x = trained(Residual(two=True)), torch.randn(2, 1, 6, 6, dtype=torch.float64)
+    prepared = prepare(module, torch.float64, example=x, read=lambda network: Readout(network, "b.1", 0))
+    assert norms(prepared) == 0
+    torch.testing.assert_close(Readout(prepared, "b.1", 0)(x), Readout(module, "b.1", 0)(x), atol=1e-10, rtol=0)
+
+
+def test_a_network_that_runs_in_one_precision_only_is_not_folded() -> None:
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.b = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(x.float())
+
+    x = torch.randn(2, 1, 6, 6)
+    module = Single().eval()
+    prepared = prepare(module, example=x)
+    assert norms(prepared) == 1
+    torch.testing.assert_close(prepared(x), module(x))
