@@ -70,7 +70,7 @@ def class_index(target: str | int, classes: Sequence[str], key: str) -> int:
     """The index of the class that `target` names, or `target` itself when it is a valid index (any, without classes).
 
     Raises:
-        InputError: no such class; the nearest name, or the number of classes, is in the message.
+        InputError: no such class, or an index that is also the name of another class; what to write is in the message.
     """
     if isinstance(target, str):
         if target in classes:
@@ -80,7 +80,35 @@ def class_index(target: str | int, classes: Sequence[str], key: str) -> int:
     if classes and not 0 <= target < len(classes):
         rule = f"must be a class index from 0 to {len(classes) - 1}"
         raise InputError(rule, key=key, value=target, suggestion=f"The classes are {', '.join(classes)}")
+    if str(target) in classes and classes[target] != str(target):
+        rule = f"must not be both the index of class '{classes[target]}' and the name of another class"
+        hint = f"Write the name you mean in quotes, '{classes[target]}' or '{target}'"
+        raise InputError(rule, key=key, value=target, suggestion=hint)
     return int(target)
+
+
+def class_unit(target: str | int, classes: Sequence[str], outputs: int, key: str) -> int:
+    """The output unit, of a network with so many, that stands for the class `target`, a name or an index.
+
+    The classes are those of the outputs when there are as many. One output stands for the second of two classes. Any
+    other number of classes says nothing about the outputs, and `target` must be the index of one.
+
+    Raises:
+        InputError: no such class or output; or the first of two classes, for which one output does not stand.
+    """
+    if outputs == 1 and len(classes) == 2:
+        if class_index(target, classes, key) == 0:
+            hint = f"To explain '{classes[0]}', write target: {classes[1]} and direction: minimise"
+            rule = f"must be '{classes[1]}', the class that a network with one output responds to"
+            raise InputError(rule, key=key, value=target, suggestion=hint)
+        return 0
+    if len(classes) == outputs:
+        return class_index(target, classes, key)
+    number = f"{outputs} output{'s' * (outputs != 1)}"
+    if isinstance(target, int) and 0 <= target < outputs:
+        return int(target)
+    rule = f"must be the index of an output, 0 to {outputs - 1}, as there are {number} and {len(classes)} named classes"
+    raise InputError(rule, key=key, value=target)
 
 
 def _numbers(x: np.ndarray, key: str, source: str) -> np.ndarray:

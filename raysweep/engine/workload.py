@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,26 @@ import torch
 from torch import nn
 
 from raysweep.data import Dataset, load_data
-from raysweep.data.dataset import class_index
+from raysweep.data.dataset import class_unit
 from raysweep.errors import InputError
 from raysweep.methods import RowMethod
 from raysweep.methods.am import ActivationMaximisation
-from raysweep.models.fit import check_data_fit, check_features, check_fit
+from raysweep.models.fit import (
+    check_data_fit,
+    check_features,
+    check_fit,
+    check_gradient,
+    check_range,
+    generate,
+    latents_for,
+)
 from raysweep.models.inception import InceptionFID
 from raysweep.models.independence import check_rows_independent
 from raysweep.models.load import load_model
 from raysweep.models.model import Model, ModelSource
 from raysweep.models.prepare import prepare
-from raysweep.models.readout import Readout, features_readout
+from raysweep.models.readout import Readout, TwoLogits, features_readout
+from raysweep.models.squashed import check_unsquashed
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
@@ -88,7 +97,7 @@ class Workload:
         self.spec, self.folder = spec, Path(spec.folder)
         self.generator = self._load(spec.generator, "models.generator", generator=True)
         self.classifier = self._load(spec.classifier, "models.classifier")
-        self.judge = self._load(spec.judge, "models.judge") if spec.judge else None
+        self._judge = self._load(spec.judge, "models.judge") if spec.judge else None
         self.feature_models = {
             objective.name: self._load(objective.model, f"objective.{index}.model") if objective.model else None
             for index, objective in enumerate(spec.objectives)
@@ -110,52 +119,110 @@ class Workload:
         if self.spec.unit is not None:
             return self.spec.unit
         assert self.spec.target is not None
-        names = self.classifier.units or self.data.classes
-        return class_index(self.spec.target, names, "target.class")
+        names, layer = self.classifier.units, self.spec.layer
+        if names is not None and layer is None:
+            outputs = len(names)
+        else:
+            outputs = self._outputs(self.classifier.module, "models.classifier", layer)
+        return class_unit(self.spec.target, names or self.data.classes, outputs, "target.class")
+
+    @cached_property
+    def judge(self) -> Model | None:
+        """The judge, its module reduced to logits [B, C]: a map to its mean, one logit for two classes to one for each.
+
+        `judged_unit` is an index of these.
+        """
+        if self._judge is None:
+            return None
+        logits: nn.Module = Readout(self._judge.module, key="models.judge")
+        if self._judge.units is None and len(self.data.classes) == 2 and self._outputs(logits, "models.judge") == 1:
+            logits = nn.Sequential(logits, TwoLogits())
+        return replace(self._judge, module=logits)
 
     @cached_property
     def judged_unit(self) -> int | None:
-        """The judge's output unit for the target; None without a judge or a class to recognise."""
+        """The judge's logit for the target; None without a judge or a class to recognise."""
         if self.judge is None or self.spec.judge is None or self.spec.target is None:
             return None
+        outputs = self._outputs(self.judge.module, "models.judge")
         try:
-            return class_index(self.spec.target, self.judge.units or self.data.classes, "models.judge")
+            return class_unit(self.spec.target, self.judge.units or self.data.classes, outputs, "models.judge")
         except InputError as error:
-            rule = f"the judge must know the target '{self.spec.target}'"
+            rule = f"the judge must know the target '{self.spec.target}': it {error.rule}"
             raise InputError(rule, key=error.key, value=self.spec.judge.source, suggestion=error.suggestion) from None
+
+    def _outputs(self, module: nn.Module, reader: str, layer: str | None = None) -> int:
+        """The number of units that the network `reader` gives for the data."""
+        read = Readout(module, layer, key="target" if layer else reader)
+        return check_data_fit(self.data, read, key="data.source", reader=reader).shape[1]
 
     @cached_property
     def identity(self) -> dict[str, str]:
         """Fingerprints of everything that is loaded: the same identity gives the same results."""
-        models = {"generator": self.generator, "classifier": self.classifier, "judge": self.judge}
+        models = {"generator": self.generator, "classifier": self.classifier, "judge": self._judge}
         models |= {f"objective.{name}": model for name, model in self.feature_models.items()}
         found = {f"models.{name}": model.fingerprint for name, model in models.items() if model is not None}
         return {**found, "data": self.data.fingerprint}
 
     def check(self) -> None:
-        """Try on two rows that everything fits, before anything is started.
+        """Try on a few rows that everything fits, before anything is started.
 
         Raises:
             InputError: names key, rule and value of what does not.
         """
         readout = self.readout(self.classifier.module)
         check_data_fit(self.data, readout, key="data.source")
-        shape = check_fit(self.generator, readout, data=self.data)
-        latents = torch.randn(2, self.generator.latent or 0, generator=torch.Generator().manual_seed(1))
-        check_rows_independent(self.generator.module, latents, key="models.generator")
-        check_rows_independent(self.classifier.module, torch.from_numpy(self.data.x[:2]), key="models.classifier")
-        if self.judge is not None:
-            judge = Readout(self.judge.module, None, self.judged_unit, key="models.judge")
-            check_fit(self.generator, judge, data=self.data, role="judge")
+        check_unsquashed(readout, self.data, key="models.classifier")
+        self.check_networks(self.data)
+        if self.media == "image":
+            check_range(self.generator, self.data)
+        self._check_judge()
         for index, one in enumerate(self.spec.objectives):
             if one.name != "response_fd":
-                check_features(self.features(one.name), shape, key=f"objective.{index}.model")
+                self._check_features(one.name, f"objective.{index}")
         if self.spec.examples > len(self.data.x):
             raise InputError(
                 f"N larger than the reference: the data have {len(self.data.x)} examples to compare with",
                 key="examples",
                 value=self.spec.examples,
             )
+
+    def check_networks(self, data: Dataset | None = None) -> None:
+        """Try what every step will do: generate, read the response, pass its gradient back, each row for itself.
+
+        Args:
+            data: names the shape that the classifier takes, in an error; nothing else needs them.
+        """
+        readout = self.readout(self.classifier.module)
+        check_fit(self.generator, readout, data=data)
+        latents, made = self._tried
+        check_rows_independent(self.generator.module, latents, key="models.generator")
+        check_rows_independent(readout, made, key="models.classifier")
+        check_gradient(self.generator.module, latents, key="models.generator")
+        check_gradient(readout, made, key="models.classifier")
+
+    def _check_judge(self) -> None:
+        if self._judge is not None:
+            read = Readout(self._judge.module, key="models.judge")
+            check_fit(self.generator, read, data=self.data, role="judge")
+            check_data_fit(self.data, read, key="data.source", reader="models.judge")
+            check_unsquashed(read, self.data, key="models.judge")
+            check_rows_independent(read, self._tried[1], key="models.judge")
+            _ = self.judged_unit  # refused now, when the judge does not know it
+
+    def _check_features(self, objective: str, key: str) -> None:
+        features, made = self.features(objective), self._tried[1]
+        if isinstance(features, InceptionFID) and self.media != "image":
+            rule = "the Inception network takes images in [0, 1], so media must be image"
+            raise InputError(rule, key=key, value=self.media, suggestion="Any other features: feature_fd")
+        check_features(features, tuple(made.shape[1:]), key=f"{key}.model")
+        check_rows_independent(features, made, key=f"{key}.model")
+
+    @cached_property
+    def _tried(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two latents and what the generator makes of them, to try networks on."""
+        latents = latents_for(self.generator)
+        return latents, generate(self.generator, latents)
 
     def readout(self, module: nn.Module) -> Readout:
         """The explained response of a classifier module."""
@@ -185,9 +252,11 @@ class Workload:
         dtype = self.spec.dtype
         keep = (self.spec.layer,) if self.spec.layer else ()
         assert self.generator.latent is not None
+        latents, made = self._tried
+        classifier = prepare(self.classifier.module, dtype, keep=keep, example=made, read=self.readout)
         return ActivationMaximisation(
-            generator=prepare(self.generator.module, dtype).to(device),
-            response=self.readout(prepare(self.classifier.module, dtype, keep=keep).to(device)),
+            generator=prepare(self.generator.module, dtype, example=latents).to(device),
+            response=self.readout(classifier.to(device)),
             latent=self.generator.latent,
             direction=self.spec.direction,  # type: ignore[arg-type]
             dtype=torch.float64 if dtype == torch.float64 else torch.float32,

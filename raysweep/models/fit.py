@@ -7,10 +7,12 @@ from torch import nn
 
 from raysweep.data.dataset import Dataset
 from raysweep.errors import InputError
-from raysweep.models.model import Model
+from raysweep.models.model import Model, like
 from raysweep.models.readout import Readout
 
 _ROWS = 2
+_RANGE_ROWS = 16
+_TOLERANCE = 0.05
 
 
 def check_fit(
@@ -27,15 +29,13 @@ def check_fit(
 
     Raises:
         InputError: the generator does not take its latent, or its output is not what the classifier takes (both shapes
-            are in the message), or the response is not one number a row, or is one after a softmax.
+            are in the message), or the response is not one number a row.
     """
     if generator.latent is None:
         raise InputError("the length of the latent must be given", key=f"{key}.generator.latent")
     shape = [_ROWS, generator.latent]
     try:
-        latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            made = generator.module(_like(latents, generator.module))
+        made = generate(generator, latents_for(generator))
     except Exception as error:
         rule = f"the generator must take latents {shape}"
         raise InputError(rule, key=f"{key}.generator", suggestion=_first_line(error)) from error
@@ -50,13 +50,62 @@ def check_fit(
     return tuple(made.shape[1:])
 
 
-def check_data_fit(dataset: Dataset, readout: Readout, *, key: str = "data") -> None:
-    """Send two samples through the readout.
+def latents_for(generator: Model, rows: int = _ROWS) -> torch.Tensor:
+    """Latents [rows, d] to try a generator on: always the same ones."""
+    assert generator.latent is not None
+    return torch.randn(rows, generator.latent, generator=torch.Generator().manual_seed(0))
+
+
+def generate(generator: Model, latents: torch.Tensor) -> torch.Tensor:
+    """What a generator makes of latents, without a gradient."""
+    with torch.no_grad():
+        made: torch.Tensor = generator.module(like(latents, generator.module))
+    return made
+
+
+def check_range(generator: Model, dataset: Dataset, *, key: str = "models.generator") -> None:
+    """Images lie in [0, 1], in the data and from the generator: a score would else compare two scales.
+
+    Raises:
+        InputError: the generator leaves that range by more than 0.05; both ranges are in the message.
+    """
+    made = generate(generator, latents_for(generator, _RANGE_ROWS))
+    low, high = float(made.min()), float(made.max())
+    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
+        data = f"[{float(dataset.x.min()):.3g}, {float(dataset.x.max()):.3g}]"
+        rule = f"the generator must make images in [0, 1], as the data are: theirs lie in {data}"
+        hint = "Rescale in its forward, after a tanh by (x + 1) / 2; if these are no images, say media: array for data"
+        raise InputError(rule, key=key, value=[round(low, 3), round(high, 3)], suggestion=hint)
+
+
+def check_gradient(network: nn.Module, x: torch.Tensor, *, key: str) -> None:
+    """Take one gradient, as every step will.
+
+    Raises:
+        InputError: the network does not pass it back to its input.
+    """
+    x = like(x, network).detach().clone().requires_grad_()
+    rule, gradient = "the network must pass gradients back to its input", None
+    try:
+        output = network(x)
+        if output.requires_grad:
+            (gradient,) = torch.autograd.grad(output.sum(), x, allow_unused=True)
+    except RuntimeError as error:
+        raise InputError(rule, key=key, suggestion=_first_line(error)) from error
+    if gradient is None:
+        hint = "Take torch.no_grad(), detach() and the like out of its forward"
+        raise InputError(rule, key=key, suggestion=hint)
+
+
+def check_data_fit(
+    dataset: Dataset, readout: Readout, *, key: str = "data", reader: str = "models.classifier"
+) -> torch.Tensor:
+    """Send two samples through the readout; what is read of them.
 
     Raises:
         InputError: the samples are not what the classifier takes, or what is read is not what it should be.
     """
-    _check_read(readout, torch.tensor(dataset.x[:_ROWS]), "a sample of the data", None, key, "models.classifier")
+    return _check_read(readout, torch.tensor(dataset.x[:_ROWS]), "a sample of the data", None, key, reader)
 
 
 def check_features(features: nn.Module, shape: tuple[int, ...], *, key: str = "objective") -> None:
@@ -68,7 +117,7 @@ def check_features(features: nn.Module, shape: tuple[int, ...], *, key: str = "o
     inputs = torch.zeros(_ROWS, *shape)
     try:
         with torch.no_grad():
-            features(_like(inputs, features))
+            features(like(inputs, features))
     except InputError:
         raise
     except Exception as error:
@@ -78,13 +127,13 @@ def check_features(features: nn.Module, shape: tuple[int, ...], *, key: str = "o
 
 def _check_read(
     readout: Readout, inputs: torch.Tensor, what: str, wanted: list[int] | None, key: str, reader: str
-) -> None:
+) -> torch.Tensor:
     """Errors about the inputs name `key`; errors about the network that reads them, `reader`."""
     role = reader.rsplit(".", 1)[-1]
     shape = list(inputs.shape[1:])
     try:
         with torch.no_grad():
-            read = readout(_like(inputs, readout.module))
+            read: torch.Tensor = readout(like(inputs, readout.module))
     except InputError:
         raise
     except Exception as error:
@@ -94,28 +143,7 @@ def _check_read(
     if len(read) != len(inputs):
         found = f"{len(inputs)} -> {len(read)}"
         raise InputError(f"the {role} must give one response a row", key=reader, value=found)
-    if readout.layer is None:
-        _refuse_softmax(readout, inputs, reader)
-
-
-def _refuse_softmax(readout: Readout, inputs: torch.Tensor, key: str) -> None:
-    """A softmax inside `forward` leaves no module to see, but its rows sum to one."""
-    with torch.no_grad():
-        output = readout.module(_like(inputs, readout.module)).double()
-    if output.ndim != 2 or output.shape[1] < 2:
-        return
-    ones = output.new_ones(len(output))
-    probable = bool((output >= 0).all()) and torch.allclose(output.sum(1), ones, atol=1e-3)
-    if probable or torch.allclose(output.exp().sum(1), ones, atol=1e-3):
-        hint = "Return the logits, or give layer: the one before it"
-        rule = "the response must be the one before softmax, and the outputs are (log-)probabilities"
-        raise InputError(rule, key=key, value=[round(value, 4) for value in output[0].tolist()[:4]], suggestion=hint)
-
-
-def _like(x: torch.Tensor, module: nn.Module) -> torch.Tensor:
-    """x in the module's own precision and on its device."""
-    weight = next((p for p in module.parameters() if p.is_floating_point()), x)
-    return x.to(weight.device, weight.dtype)
+    return read
 
 
 def _first_layer(module: nn.Module) -> str:

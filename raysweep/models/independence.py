@@ -10,20 +10,22 @@ import torch
 from torch import nn
 
 from raysweep.errors import InputError
+from raysweep.models.model import like
+from raysweep.models.readout import Readout
 
 
 def check_rows_independent(module: nn.Module, x: torch.Tensor, *, key: str = "models") -> None:
     """Run two rows together, then the first beside itself: same shape, so its result must be the same.
 
     Args:
-        module: in the mode in which it will be used.
-        x: [2 or more, ...] inputs; the first two must differ.
+        module: in the mode in which it will be used; of a `Readout`, only what is read counts.
+        x: [2 or more, ...] inputs in any precision; the first two must differ.
 
     Raises:
         InputError: the module couples rows (batch statistics) or gives another result each time (noise of its own);
             the first submodule that does is named.
     """
-    pair = x[:2]
+    pair = like(x[:2], module)
     together = _outputs(module, pair)
     again = _outputs(module, pair)
     beside_itself = _outputs(module, pair[[0, 0]])
@@ -38,13 +40,14 @@ def check_rows_independent(module: nn.Module, x: torch.Tensor, *, key: str = "mo
 
 def _outputs(module: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """Each submodule's first output by name, in the order of running; the whole module's under ""."""
+    network = _network(module)
     seen: dict[str, torch.Tensor] = {}
 
     def keep(name: str, _: nn.Module, __: Any, output: Any) -> None:
         if isinstance(output, torch.Tensor):
             seen.setdefault(name, output.detach().clone())
 
-    parts = [] if isinstance(module, torch.jit.ScriptModule) else [(n, m) for n, m in module.named_modules() if n]
+    parts = [] if isinstance(network, torch.jit.ScriptModule) else [(n, m) for n, m in network.named_modules() if n]
     hooks = [
         part.register_forward_hook(partial(keep, name))
         for name, part in parts
@@ -68,10 +71,15 @@ def _first_difference(
     """None when the whole module's outputs agree, else the first submodule to differ, with its name."""
     if same(one[""], other[""]):
         return None
+    network = _network(module)
     for name, output in one.items():
         if name and name in other and not same(output, other[name]):
-            return f"{name}: {module.get_submodule(name)}".splitlines()[0]
-    return type(module).__name__
+            return f"{name}: {network.get_submodule(name)}".splitlines()[0]
+    return type(network).__name__
+
+
+def _network(module: nn.Module) -> nn.Module:
+    return module.module if isinstance(module, Readout) else module
 
 
 def _same(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -11,7 +11,6 @@ from raysweep.errors import InputError, nearest
 
 PENULTIMATE = "penultimate"
 _CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
-_SQUASHING = (nn.Softmax, nn.LogSoftmax, nn.Softmax2d, nn.Sigmoid, nn.LogSigmoid)
 
 
 class _Reached(Exception):
@@ -21,8 +20,7 @@ class _Reached(Exception):
 class Readout(nn.Module):
     """Inputs [B, ...] -> one unit's response [B], or all units [B, D]. Differentiable.
 
-    Responses are pre-softmax and pre-sigmoid (METHODS: f_a): a network that ends in one is refused unless `layer` names
-    an earlier layer. Units of a map are its channels, averaged over space; of a Linear or LayerNorm, its last axis.
+    Units of a map are its channels, averaged over space; of a Linear or LayerNorm, its last axis.
 
     Args:
         module: the network; it is shared, and left without hooks between calls.
@@ -32,7 +30,7 @@ class Readout(nn.Module):
         key: the sweep file's key, for errors.
 
     Raises:
-        InputError: unknown layer, a squashed output, or, on the first call, a unit that the layer does not have.
+        InputError: unknown layer, or, on the first call, a unit that the layer does not have.
     """
 
     def __init__(
@@ -41,9 +39,7 @@ class Readout(nn.Module):
         super().__init__()
         self.module, self.layer, self.unit, self.key = module, layer, unit, key
         self._name, self._takes_input = layer, False
-        if layer is None:
-            self._refuse_squashed()
-        else:
+        if layer is not None:
             self._name, self._takes_input = self._find(layer)
 
     @property
@@ -100,13 +96,12 @@ class Readout(nn.Module):
         hint = (f"Did you mean '{close}'? " if close else "") + f"Layers: {', '.join(shown)}"
         raise InputError("layer must be one of the network's", key=f"{self.key}.layer", value=layer, suggestion=hint)
 
-    def _refuse_squashed(self) -> None:
-        leaves = [(name, part) for name, part in self.module.named_modules() if not any(part.children())]
-        if leaves and isinstance(leaves[-1][1], _SQUASHING):
-            before = f", here '{leaves[-2][0]}'" if len(leaves) > 1 else ""
-            hint = f"Take that layer off the network, or give layer: the one before it{before}"
-            rule = "the response must be the one before softmax or sigmoid, and the network ends in one"
-            raise InputError(rule, key=self.key, value=repr(leaves[-1][1]), suggestion=hint)
+
+class TwoLogits(nn.Module):
+    """One logit ℓ for two classes [B, 1] -> a logit for each [B, 2], (0, ℓ): softmax(0, ℓ) = (1 − σ(ℓ), σ(ℓ))."""
+
+    def forward(self, logit: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.zeros_like(logit), logit], dim=1)
 
 
 def features_readout(module: nn.Module, layer: str | None = None, *, key: str = "features") -> Readout:

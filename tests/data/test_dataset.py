@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raysweep.data.dataset import Dataset, class_index, make_dataset
+from raysweep.data.dataset import Dataset, class_index, class_unit, make_dataset
 from raysweep.errors import InputError
 
 
@@ -141,3 +141,51 @@ def test_an_unknown_class_is_refused(target: str | int, message: str) -> None:
     with pytest.raises(InputError) as caught:
         class_index(target, ["shirt", "sneaker"], "target")
     assert str(caught.value) == message
+
+
+def test_an_index_that_is_the_name_of_another_class_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        class_index(1, ["1", "10", "2"], "target")
+    assert str(caught.value) == (
+        "target: must not be both the index of class '10' and the name of another class (found 1). "
+        "Write the name you mean in quotes, '10' or '1'"
+    )
+    assert class_index("1", ["1", "10", "2"], "target") == 0
+    assert class_index(1, ["0", "1", "2"], "target") == 1
+
+
+def test_names_are_those_of_the_outputs_when_there_are_as_many() -> None:
+    assert class_unit("bar", ["ring", "bar", "dot"], 3, "target") == 1
+    assert class_unit("vocal", ["vocal"], 1, "target") == 0
+
+
+@pytest.mark.parametrize("target", ["vocal", 1])
+def test_one_output_stands_for_the_second_of_two_classes(target: str | int) -> None:
+    assert class_unit(target, ["non-vocal", "vocal"], 1, "target") == 0
+
+
+@pytest.mark.parametrize("target", ["non-vocal", 0])
+def test_the_first_of_two_classes_is_refused_for_one_output_with_what_to_write(target: str | int) -> None:
+    with pytest.raises(InputError) as caught:
+        class_unit(target, ["non-vocal", "vocal"], 1, "target")
+    assert str(caught.value) == (
+        f"target: must be 'vocal', the class that a network with one output responds to (found {target!r}). "
+        "To explain 'non-vocal', write target: vocal and direction: minimise"
+    )
+
+
+def test_names_of_another_number_say_nothing_about_the_outputs() -> None:
+    names = ["ring", "bar", "dot"]
+    assert class_unit(805, names, 1000, "target") == 805
+    assert class_unit(0, (), 2, "target") == 0
+    with pytest.raises(InputError) as caught:
+        class_unit("bar", names, 1000, "target")
+    assert str(caught.value) == (
+        "target: must be the index of an output, 0 to 999, as there are 1000 outputs and 3 named classes (found 'bar')"
+    )
+
+
+@pytest.mark.parametrize(("target", "outputs"), [(1000, 1000), (-1, 1000), (1, 1)])
+def test_an_index_beyond_the_outputs_is_refused(target: int, outputs: int) -> None:
+    with pytest.raises(InputError, match=rf"must be the index of an output, 0 to {outputs - 1}"):
+        class_unit(target, ["ring", "bar", "dot"], outputs, "target")

@@ -10,7 +10,7 @@ from torch import nn
 from raysweep.data.dataset import Dataset, make_dataset
 from raysweep.data.load import load_data
 from raysweep.errors import InputError
-from raysweep.models.fit import check_data_fit, check_features, check_fit
+from raysweep.models.fit import check_data_fit, check_features, check_fit, check_gradient, check_range
 from raysweep.models.load import load_model
 from raysweep.models.model import Model, ModelSource
 from raysweep.models.readout import Readout
@@ -93,24 +93,6 @@ def zoo(name: str, generator: bool = False) -> Model:
     return load_model(ModelSource(f"zoo://fashion/{name}"), key=f"models.{name}", generator=generator)
 
 
-class Probabilities(nn.Module):
-    def __init__(self, log: bool) -> None:
-        super().__init__()
-        self.net, self.log = classifier(), log
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net(x).log_softmax(1) if self.log else self.net(x).softmax(1)
-
-
-@pytest.mark.parametrize("log", [True, False])
-def test_a_softmax_hidden_in_forward_is_refused(log: bool) -> None:
-    message = refusal(generator(), Readout(Probabilities(log), unit=0))
-    assert message.startswith(
-        "models.classifier: the response must be the one before softmax, and the outputs are (log-)prob"
-    )
-    assert check_fit(generator(), Readout(Probabilities(log), "net.2", 0)) == (1, 8, 8)
-
-
 def test_a_judge_that_does_not_take_the_explanations_is_named_as_the_one_at_fault() -> None:
     with pytest.raises(InputError) as caught:
         check_fit(generator(), Readout(classifier(3), unit=0), data=images(1, 8, 8), role="judge")
@@ -125,3 +107,58 @@ def test_features_of_a_network_that_does_not_take_the_explanations_are_refused_w
     assert str(caught.value).startswith("objective.model: an explanation must be what the network of the features")
     assert "Conv2d(3, 2" in str(caught.value)
     assert "(found [1, 8, 8])" in str(caught.value)
+
+
+@pytest.mark.parametrize(("last", "accepted"), [(nn.Sigmoid(), True), (nn.Tanh(), False), (nn.ReLU(), True)])
+def test_images_must_be_made_in_the_range_of_the_data(last: nn.Module, accepted: bool) -> None:
+    torch.manual_seed(0)
+    made_by = Model(nn.Sequential(nn.Linear(5, 64), last, nn.Unflatten(1, (1, 8, 8))), "", 5)
+    data = make_dataset(np.linspace(0, 0.9, 256).reshape(4, 1, 8, 8), None, None, media=None, key="data", source="x")
+    if isinstance(last, nn.ReLU):  # unbounded, but here it stays within the tolerance
+        made_by.module[0].weight.data.mul_(0.1)  # type: ignore[index, union-attr, operator]
+    if accepted:
+        check_range(made_by, data)
+        return
+    with pytest.raises(InputError) as caught:
+        check_range(made_by, data)
+    message = str(caught.value)
+    assert message.startswith("models.generator: the generator must make images in [0, 1], as the data are: theirs lie")
+    assert "lie in [0, 0.9] (found [-0.9" in message
+    assert "after a tanh by (x + 1) / 2" in message
+
+
+class Detached(nn.Module):
+    """A network that gives no gradient back."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.net, self.how = nn.Linear(3, 2), how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.how == "no_grad":
+            with torch.no_grad():
+                return self.net(x)
+        if self.how == "numpy":
+            return torch.from_numpy(self.net(x).numpy())
+        return self.net(x.long().float())
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("no_grad", "Take torch.no_grad(), detach() and the like out of its forward"),
+        ("integers", "Take torch.no_grad(), detach() and the like out of its forward"),
+        ("numpy", "RuntimeError: Can't call numpy() on Tensor that requires grad"),
+    ],
+)
+def test_a_network_without_a_gradient_is_refused(how: str, reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_gradient(Detached(how), torch.rand(2, 3), key="models.classifier")
+    rule = "models.classifier: the network must pass gradients back to its input. "
+    assert str(caught.value).startswith(rule + reason)
+
+
+def test_a_gradient_is_taken_in_the_network_s_own_precision_and_leaves_the_inputs_alone() -> None:
+    x = torch.rand(2, 3)
+    check_gradient(nn.Linear(3, 2).double(), x, key="models.classifier")
+    assert not x.requires_grad

@@ -8,6 +8,7 @@ from torch import nn
 
 from raysweep.errors import InputError
 from raysweep.models.independence import check_rows_independent
+from raysweep.models.readout import Readout
 
 
 def net(norm: nn.Module) -> nn.Sequential:
@@ -47,3 +48,26 @@ def test_coupling_outside_any_layer_is_refused_by_the_network_s_name() -> None:
             return x - x.mean(0)
 
     assert "(found 'Centred')" in refusal(Centred())
+
+
+class Both(nn.Module):
+    """Logits and, beside them, features of which the first is noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.noise = nn.Linear(64, 2), nn.Dropout()
+        self.noise.train()
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.fc(x), self.noise(x)
+
+
+def test_of_a_network_with_several_outputs_what_is_read_counts() -> None:
+    x = torch.rand(2, 64)
+    check_rows_independent(Readout(Both(), "fc", 0), x)
+    with pytest.raises(InputError, match="same output for the same input \\(found 'noise: Dropout"):
+        check_rows_independent(Readout(Both(), "noise"), x)
+
+
+def test_inputs_are_brought_into_the_network_s_precision() -> None:
+    check_rows_independent(net(nn.BatchNorm2d(4)).double().eval(), torch.rand(2, 1, 8, 8))

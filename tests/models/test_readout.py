@@ -8,7 +8,7 @@ from torch import nn
 
 from raysweep.data.load import load_data
 from raysweep.errors import InputError
-from raysweep.models.readout import Readout, features_readout
+from raysweep.models.readout import Readout, TwoLogits, features_readout
 
 
 class Net(nn.Module):
@@ -122,13 +122,12 @@ def test_a_layer_that_gives_no_tensor_is_refused() -> None:
     assert message == "target: must give one tensor (found 'unit 0 of 0: tuple')"
 
 
-@pytest.mark.parametrize("last", [nn.Softmax(1), nn.LogSoftmax(1), nn.Sigmoid()])
-def test_a_network_that_ends_in_a_softmax_or_sigmoid_is_refused_with_how_to_fix_it(last: nn.Module) -> None:
-    message = refusal(nn.Sequential(nn.Linear(3, 2), last), None, 0, torch.rand(2, 3))
-    assert f"before softmax or sigmoid, and the network ends in one (found '{last!r}')" in message
-    assert message.endswith("give layer: the one before it, here '0'")
-
-
 def test_naming_the_layer_before_the_softmax_reads_the_logit() -> None:
     net, x = nn.Sequential(nn.Linear(3, 2), nn.Softmax(1)), torch.rand(2, 3)
     assert torch.equal(Readout(net, "0", 1)(x), net[0](x)[:, 1])
+
+
+def test_one_logit_is_two_of_which_the_softmax_is_its_sigmoid() -> None:
+    logit = torch.tensor([[-1.5], [0.0], [3.0]])
+    found = TwoLogits()(logit).softmax(1)
+    torch.testing.assert_close(found, torch.cat([1 - logit.sigmoid(), logit.sigmoid()], 1))
