@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -265,8 +265,3 @@ class Workload:
 
     def _load(self, source: ModelSource, key: str, generator: bool = False) -> Model:
         return load_model(source, key=key, folder=self.folder, generator=generator)
-
-
-def spec_to_plain(spec: WorkloadSpec) -> dict[str, Any]:
-    """The spec as plain data, for the journal and for hashing."""
-    return asdict(spec)
