@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from raysweep.engine.workload import Workload
     from raysweep.sweepfile import Sweep, SweepFile
 
-SLOTS = 16
-
 
 def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str, np.ndarray]:
     """Run the configuration of a `best.yaml` in this process, on a GPU if its hosts had one and there is one here.
@@ -34,9 +32,11 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     """
     import torch
 
+    from raysweep.engine.device import SLOTS, one_thread, open_device
     from raysweep.engine.engine import Engine
     from raysweep.engine.trajectory import kept
     from raysweep.preflight import check_space, located
+    from raysweep.search.conductor import trajectory_key
     from raysweep.sweepfile import load_sweep
 
     file = load_sweep(best)
@@ -44,27 +44,36 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
         check_space(file.sweep)
         config = only_configuration(file.sweep)
         workload = explaining_workload(file)
-        check_networks(workload)
-    device = torch.device("cuda" if file.sweep.hosts.gpus and torch.cuda.is_available() else "cpu")
-    method = workload.methods(1, device)[0]
-    engine = Engine([method], SLOTS, device)
+        workload.check_networks()
     outcomes: list[Any] = []
     values = {name: float(value) for name, value in config.items() if name != "steps"}
     wanted = range(first_example, first_example + examples)
-    engine.advance("explain", values, file.sweep.seed, wanted, int(config["steps"]), outcomes.append)
-    engine.run()
-    if isinstance(outcomes[0], RaysweepError):
-        raise outcomes[0]
-    seen = kept(outcomes[0])
-    with torch.no_grad():
-        parts = [
-            method.explain({name: value[i : i + SLOTS].to(device) for name, value in seen.items()}).float().cpu()
-            for i in range(0, examples, SLOTS)
-        ]
+    with one_thread():
+        device = open_device("cuda" if file.sweep.hosts.gpus and torch.cuda.is_available() else "cpu")
+        slots = file.sweep.slots or SLOTS[device.type]
+        method = workload.methods(1, device)[0]
+        engine = Engine([method], slots, device)
+        key = trajectory_key(config)  # the rows' slots follow from it
+        engine.advance(key, values, file.sweep.seed, wanted, int(config["steps"]), outcomes.append)
+        engine.run()
+        if isinstance(outcomes[0], RaysweepError):
+            raise outcomes[0]
+        seen = kept(outcomes[0])
+        with torch.no_grad():
+            lanes = [_lane(seen, start, slots, device) for start in range(0, examples, slots)]
+            parts = [method.explain(lane).float().cpu() for lane in lanes]
     return {
-        "explanation": torch.cat(parts).numpy(),
+        "explanation": torch.cat(parts)[:examples].numpy(),
         "latent": seen["latent"].float().numpy(),
         "response": seen["response"].double().numpy(),
+    }
+
+
+def _lane(seen: dict[str, Any], start: int, slots: int, device: Any) -> dict[str, Any]:
+    """Rows from `start` on, filled up to the shape of a lane, so that each gets the digits that the sweep gave it."""
+    parts = {name: value[start : start + slots] for name, value in seen.items()}
+    return {
+        name: rows[[min(index, len(rows) - 1) for index in range(slots)]].to(device) for name, rows in parts.items()
     }
 
 
@@ -87,26 +96,6 @@ def explaining_workload(file: SweepFile) -> Workload:
     from raysweep.preflight import workload_spec
 
     return Workload(replace(workload_spec(file), judge=None, objectives=()))
-
-
-def check_networks(workload: Workload) -> None:
-    """What a sweep checks about its networks, as far as it can be tried without the data.
-
-    Raises:
-        InputError: they do not fit each other, or one lets a row depend on the rows beside it.
-    """
-    import torch
-
-    from raysweep.models.fit import check_fit
-    from raysweep.models.independence import check_rows_independent
-
-    generator, response = workload.generator, workload.readout(workload.classifier.module)
-    check_fit(generator, response)
-    latents = torch.randn(2, generator.latent or 0, generator=torch.Generator().manual_seed(1))
-    check_rows_independent(generator.module, latents, key="models.generator")
-    with torch.no_grad():
-        made = generator.module(latents)
-    check_rows_independent(response, made, key="models.classifier")
 
 
 def only_configuration(sweep: Sweep) -> dict[str, Any]:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from raysweep.engine.workload import Workload
 
 STORAGE = "raysweep-runs"
-SLOTS = {"cpu": 16, "cuda": 512}
 MLFLOW_PATIENCE = 120.0
 """Seconds that a finished sweep waits for an MLflow that answers to take the rest."""
 
@@ -127,8 +126,8 @@ def run_prepared(
 def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
     """What must not change under one name: everything that a result depends on beside the configuration."""
     plain = sweep.plain()
-    kept = ("method", "target", "direction", "examples", "objective", "seed", "precision", "stop")
-    return {**{key: plain[key] for key in kept}, **workload.identity}
+    kept = ("method", "target", "direction", "examples", "objective", "seed", "precision", "slots", "stop")
+    return {**{key: plain[key] for key in kept if key in plain}, **workload.identity}
 
 
 def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> dict[str, Any]:
@@ -165,10 +164,16 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> dict[s
         },
     )
     if not ledger.numerics:
-        device = "cuda" if sweep.hosts.gpus else "cpu"
-        numerics = {"precision": sweep.precision, "slots": SLOTS[device], "device": device, "threads": 1}
-        journal.append("numerics", numerics=numerics)
+        journal.append("numerics", numerics=numerics_of(sweep))
     return ledger.numerics
+
+
+def numerics_of(sweep: Sweep) -> dict[str, Any]:
+    """What every host must do alike, because it changes the last digits: kept for as long as the sweep lives."""
+    from raysweep.engine.device import SLOTS
+
+    device = "cuda" if sweep.hosts.gpus else "cpu"
+    return {"precision": sweep.precision, "slots": sweep.slots or SLOTS[device], "device": device, "threads": 1}
 
 
 def refuse_another(ledger: Ledger, identity: dict[str, Any], prepared: Prepared) -> None:

@@ -143,6 +143,7 @@ class Sweep(_Keys):
     objective: Annotated[list[Annotated[ObjectiveKeys, _short("name")]], BeforeValidator(_listed), Field(min_length=1)]
     seed: int = Field(0, ge=0)
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
+    slots: int | None = Field(None, ge=1)
     hosts: HostKeys = HostKeys()
     mlflow: str | None = None
     folder: str | None = None

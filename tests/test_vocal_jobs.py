@@ -8,11 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raysweep.explain import explain
 from raysweep.outcome import SweepResult
 from raysweep.record.store import local_store, open_client
 from raysweep.sweep import run
+from raysweep.winner import write_best
 
-SMALL = ("examples=3", "space.steps.choice=[2, 8]", "space.lr.choice=[0.1]", "space.prior_weight.choice=[0.01]")
+SMALL = (
+    "examples=3",
+    "space.steps.choice=[2, 8]",
+    "space.lr.choice=[0.1]",
+    "space.prior_weight.choice=[0.01]",
+    "slots=8",
+)
 
 
 @pytest.fixture(scope="module", params=["am-vocal", "am-vocal-minimise"])
@@ -24,6 +32,15 @@ def test_more_steps_bring_the_response_further_in_the_sweeps_direction(result: S
     early, late = (result.tensors(trial)["response"] for trial in result.ledger.trials.values())
     further = late - early if result.name == "am-vocal" else early - late
     assert (further > 0).all()
+
+
+def test_explaining_again_gives_the_very_digits_of_the_sweep(result: SweepResult, tmp_path: Path) -> None:
+    best = result.best
+    assert best is not None
+    again = explain(write_best(result, tmp_path / "best.yaml"), examples=3)
+    known = result.tensors(best)
+    for name in ("latent", "response", "explanation"):
+        np.testing.assert_array_equal(again[name], known[name])
 
 
 def test_explanations_are_spectrograms_judged_by_an_independent_network(result: SweepResult) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+
+SLOTS = {"cpu": 16, "cuda": 512}
+"""Rows of a lane, unless the sweep file says otherwise."""
 
 
 def open_device(kind: str) -> torch.device:
@@ -17,3 +23,14 @@ def open_device(kind: str) -> torch.device:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     return torch.device(kind)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread, as on a host, in a process that is not ours alone."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
