@@ -1,14 +1,18 @@
 """The command line: each verb reads its arguments, calls one function and prints what it gives back.
 
-Exit codes: 0 all is well; 1 the sweep has no result, or storage or cluster failed; 2 something the user wrote does not
-hold; 130 interrupted (running the same command again continues).
+Exit codes: 0 all is well; 1 the sweep has no result, or storage, cluster or printing failed; 2 something the user wrote
+does not hold; 130 interrupted (running the same command again continues).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +21,7 @@ import typer
 from raysweep import __version__
 from raysweep.errors import InputError, RaysweepError
 from raysweep.outcome import SweepResult
+from raysweep.record.driver import storage_folder
 from raysweep.terminal import Progress, quiet_output
 
 app = typer.Typer(
@@ -28,7 +33,12 @@ app = typer.Typer(
 )
 
 Storage = Annotated[
-    Path, typer.Option(help="Folder of all sweeps and, unless --mlflow says otherwise, of MLflow's store.")
+    Path,
+    typer.Option(
+        parser=storage_folder,
+        metavar="DIR",
+        help="Folder of all sweeps and, unless --mlflow says otherwise, of MLflow's store.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Mlflow = Annotated[str | None, typer.Option(help="MLflow's tracking URI.")]
@@ -52,15 +62,21 @@ def main() -> None:
         code = app(standalone_mode=False)  # a code when a verb raised typer.Exit or was interrupted, else None
         if code == INTERRUPTED:
             print("interrupted; run the same command again to continue", file=sys.stderr)
-        sys.exit(code)
+        sys.stdout.flush()
     except InputError as error:
-        sys.exit(_complain(error, 2))
+        code = _complain(error, 2)
     except RaysweepError as error:
-        sys.exit(_complain(error, 1))
+        code = _complain(error, 1)
+    except BrokenPipeError:  # whoever read our output has enough; where print meets it, Typer ends likewise
+        code = 1
+    except OSError as error:
+        code = _complain(error, 1, f"{error.strerror}: {error.filename}" if error.filename else error.strerror)
     except Exception as error:
-        if hasattr(error, "format_message"):  # click's own: a wrong option
-            sys.exit(_complain(error, 2, error.format_message()))
-        raise
+        if not hasattr(error, "format_message"):  # click's own: a wrong option
+            raise
+        code = _complain(error, 2, error.format_message())
+    _drop_unprinted()
+    sys.exit(code)
 
 
 @app.callback()
@@ -85,8 +101,8 @@ def run(
 
     prepared = prepare(load_sweep(file, set_ or []), storage, mlflow)
     with (
-        quiet_output(prepared.log) as out,
-        Progress(sys.stderr if as_json else out, planned(prepared.sweep), prepared.sweep.examples) as progress,
+        quiet_output(prepared.log) as (out, err),
+        Progress(err if as_json else out, planned(prepared.sweep), prepared.sweep.examples) as progress,
     ):
         result = run_prepared(prepared, progress.on_event, progress.say)
     print(json.dumps(result.best_json(), indent=2)) if as_json else print_best(result, file, storage)
@@ -95,15 +111,16 @@ def run(
 
 
 @app.command()
-def check(file: Path, set_: Overrides = None, as_json: Json = False) -> None:
+def check(file: Path, storage: Storage = STORAGE, set_: Overrides = None, as_json: Json = False) -> None:
     """Check a sweep file whole and say what it would run."""
     from raysweep.forecast import forecast
-    from raysweep.preflight import check_workload, describe_objectives, located
+    from raysweep.preflight import check_source, check_workload, describe_objectives, located
     from raysweep.sweepfile import load_sweep
 
     loaded = load_sweep(file, set_ or [])
     with located(loaded):
         workload = check_workload(loaded)
+        check_source(loaded.sweep.search.from_, storage)
     found = forecast(loaded.sweep, workload)
     if as_json:
         print(json.dumps(found, indent=2))
@@ -159,16 +176,18 @@ def best(
 
 @app.command()
 def explain(
-    file: Annotated[Path, typer.Argument(help="What best -o wrote.")],
+    best: Annotated[Path, typer.Argument(help="What best -o wrote, or a sweep's name.")],
     examples: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
     first: Annotated[int, typer.Option(min=0, help="Index of the first example.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the pictures and tensors.")] = Path("explanations"),
+    storage: Storage = STORAGE,
     as_json: Json = False,
 ) -> None:
     """Run the winning configuration again, for as many examples as wanted."""
     from raysweep.winner import write_explanations_to
 
-    found = write_explanations_to(file, examples, first, out)
+    with winner_file(best, storage) as file:
+        found = write_explanations_to(file, examples, first, out)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -227,7 +246,10 @@ def submit(
 def status(
     sweep: SweepOrNone = None,
     address: AddressOrHere = None,
-    storage: Annotated[Path | None, typer.Option(help="Folder of all sweeps, as this machine sees it.")] = None,
+    storage: Annotated[
+        Path | None,
+        typer.Option(parser=storage_folder, metavar="DIR", help="Folder of all sweeps, as this machine sees it."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Where a sweep stands, or all of them: state, start, trials, the best so far."""
@@ -269,6 +291,19 @@ def stop(sweep: JobOrName, address: AddressOrHere = None, storage: Storage = STO
         if as_json
         else ("" if row["stopped"] else "was not running: ") + control.in_words(row)
     )
+
+
+@contextmanager
+def winner_file(best: Path, storage: Path) -> Iterator[Path]:
+    """What `best -o` wrote; of a sweep's name, what it would write now."""
+    from raysweep.winner import write_best
+
+    if best.is_file() or best.suffix in (".yaml", ".yml"):
+        yield best
+        return
+    result = SweepResult.load(str(best), storage)
+    with tempfile.TemporaryDirectory() as folder:
+        yield write_best(result, Path(folder) / f"{result.name}.yaml")
 
 
 def print_best(result: SweepResult, file: Path | None, storage: Path) -> None:
@@ -313,9 +348,17 @@ def _complain(error: Exception, code: int, text: str | None = None) -> int:
     return code
 
 
-def _ui_environment() -> dict[str, str]:
-    import os
+def _drop_unprinted() -> None:
+    """Give up what standard output does not take, or the interpreter tries it again at its end and complains."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
+
+def _ui_environment() -> dict[str, str]:
     return {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from raysweep.sweepfile import Sweep
@@ -25,7 +26,7 @@ def planned(sweep: Sweep) -> dict[str, int | None]:
     space = sweep.parsed_space
     found: dict[str, int | None] = {"trials": sweep.budget.trials, "row_steps_unshared": None, "row_steps": None}
     if sweep.search.sampler == "grid":
-        configs = list(space.grid())[: sweep.budget.trials]
+        configs = list(islice(space.grid(), sweep.budget.trials))
         furthest: dict[str, int] = {}
         for config in configs:
             key = space.config_key(config, without=("steps",))

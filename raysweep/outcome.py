@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raysweep.errors import InputError, did_you_mean
 from raysweep.objectives.ranking import margin, pareto_front, probability_best, rank
+from raysweep.record.driver import sweep_folder
 from raysweep.record.explanations import read_explanations
 from raysweep.record.journal import read_events
 from raysweep.record.ledger import Ledger
@@ -41,11 +41,7 @@ class SweepResult:
         Raises:
             InputError: there is none of that name; the nearest one is suggested.
         """
-        folder = storage / name
-        if not (folder / "journal.jsonl").is_file():
-            known = [path.parent.name for path in storage.glob("*/journal.jsonl")] if storage.is_dir() else []
-            hint = did_you_mean(name, known) if known else "Run one first: raysweep run SWEEP_FILE"
-            raise InputError(f"no sweep of this name in {storage}", value=name, suggestion=hint)
+        folder = sweep_folder(name, storage)
         ledger = Ledger()
         for event in read_events(folder / "journal.jsonl"):
             ledger.apply(event)

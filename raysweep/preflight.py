@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import InputError, did_you_mean
 from raysweep.outcome import SweepResult
+from raysweep.record.driver import storage_folder
 from raysweep.record.store import check_uri, local_store
+from raysweep.search.domains import LARGEST, Choice, Domain, Interval
 from raysweep.sweepfile import Sweep, SweepFile
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import Workload
+    from raysweep.methods.row_method import Bound
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def prepare(file: SweepFile, storage: Path, mlflow: str | None = None) -> Prepar
         InputError: what a network, data, an option of the command line or the storage breaks.
     """
     check_uri(mlflow, "--mlflow")
+    storage = storage_folder(storage)
     with located(file):
         workload = check_workload(file)
         check_source(file.sweep.search.from_, storage)
@@ -89,17 +93,37 @@ def check_space(sweep: Sweep) -> None:
         if parameter.name not in bounds:
             hint = did_you_mean(parameter.name, bounds)
             raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)
-        domain: Any = parameter.domain
-        for value in getattr(domain, "values", None) or (domain.low, domain.high):
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise InputError("must be a number", key=key, value=value)
-            if not bounds[parameter.name].holds(value):
-                raise InputError(str(bounds[parameter.name]), key=key, value=value)
-            if parameter.name == "steps" and not float(value).is_integer():
-                raise InputError("must be whole numbers", key=key, value=value)
+        check_values(parameter.domain, bounds[parameter.name], key)
+        if parameter.name == "steps":
+            check_whole(parameter.domain, key)
+        if parameter.when:
+            rule = f"must be left out: {sweep.method.name} needs {parameter.name} in every configuration"
+            raise InputError(rule, key=f"{key}.when", value=dict(parameter.when))
     for name in bounds:
         if name not in space:
             raise InputError(f"must be given: {sweep.method.name} needs it", key=f"space.{name}")
+
+
+def check_values(domain: Domain, bound: Bound, key: str) -> None:
+    """Numbers that a hyper-parameter can take; of a range its two ends decide."""
+    for value in domain.values if isinstance(domain, Choice) else (domain.low, domain.high):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError("must be a number", key=key, value=value)
+        if not bound.holds(value):
+            raise InputError(str(bound), key=key, value=value)
+
+
+def check_whole(domain: Domain, key: str) -> None:
+    """Whole numbers, so no interval, between whose ends other numbers lie."""
+    if isinstance(domain, Interval):
+        found, hint = [domain.low, domain.high], f"Write {{int: [{domain.low:.0f}, {domain.high:.0f}]}}"
+        raise InputError("must be whole numbers: a choice or an int range", key=key, value=found, suggestion=hint)
+    numbers: Any = domain.values if isinstance(domain, Choice) else ()
+    for value in numbers:
+        if not float(value).is_integer():
+            raise InputError("must be whole numbers", key=key, value=value)
+        if value > LARGEST:  # a float
+            raise InputError(f"must be at most {LARGEST}", key=key, value=value)
 
 
 def workload_spec(file: SweepFile) -> Any:

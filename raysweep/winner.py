@@ -63,10 +63,10 @@ def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> d
     from raysweep.explain import explain, media_of
 
     tensors, sheet, sound = (out / f"explanations.{kind}" for kind in ("safetensors", "png", "wav"))
+    media = media_of(best)
     with writing(tensors, "--out"), tempfile.TemporaryFile(dir=out):
         pass  # found out now, not after minutes of work
     found = explain(best, examples, first)
-    media = media_of(best)
     with writing(tensors, "--out"):
         files = [write_explanations(tensors, found)]
         title = f"{best.stem}: {examples} explanations"

@@ -16,7 +16,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import raysweep
 from raysweep.cli import main
+from raysweep.errors import InputError
+from raysweep.record.driver import storage_folder
 from raysweep.sources import call
 
 NETS = """\
@@ -153,6 +156,38 @@ def test_a_learning_rate_that_is_not_above_zero(changed: Refusal, lr: str, messa
 def test_a_learning_rate_that_an_override_sets_to_zero(changed: Refusal) -> None:
     found = changed("name", "name", "--set", "space.lr.choice=[0]")
     assert found == "sweep.yaml with --set space.lr.choice=[0]: space.lr: must be above 0 (found 0)"
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("{log: [100, 1000]}", "must be whole numbers: a choice or an int range (found [100.0, 1000.0])"),
+        ("{uniform: [1.5, 9]}", "must be whole numbers: a choice or an int range (found [1.5, 9.0])"),
+        ("{choice: [9, 9.5]}", "must be whole numbers (found 9.5)"),
+        ("1.0e+300", "must be at most 9223372036854775807 (found 1e+300)"),
+    ],
+)
+def test_steps_that_are_not_whole_numbers(changed: Refusal, steps: str, message: str) -> None:
+    random = ("--set", "search.sampler=random", "--set", "budget.trials=2")
+    found = changed("{choice: [9, 27]}", steps, *random)
+    place, _, said = found.partition(": space.steps: ")
+    assert place.startswith("sweep.yaml:17")
+    assert said.startswith(message)
+    assert ("Write {int: [100, 1000]}" in said) == ("log" in steps)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "name"),
+    [
+        ("{choice: [9, 27]}", "{choice: [9], when: {lr: 0.1}}", 17, "steps"),
+        ("prior_weight: 0.1", "prior_weight: {choice: [0.1], when: {lr: 0.1}}", 16, "prior_weight"),
+    ],
+)
+def test_a_condition_on_a_hyper_parameter_that_is_always_needed(
+    changed: Refusal, old: str, new: str, line: int, name: str
+) -> None:
+    rule = f"must be left out: am needs {name} in every configuration"
+    assert changed(old, new) == f"sweep.yaml:{line}: space.{name}.when: {rule} (found {{'lr': 0.1}})"
 
 
 @pytest.mark.parametrize(
@@ -402,12 +437,46 @@ def test_such_a_tracking_uri_on_the_command_line(refusal: Refusal, verb: tuple[s
     assert found == f"--mlflow: {rule} (found 'localhost:5000'). Write http://localhost:5000"
 
 
-def test_an_earlier_sweep_that_is_not_there(refusal: Refusal) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "sweep.yaml"),
+        ("check", "sweep.yaml"),
+        ("trials", "own"),
+        ("best", "own"),
+        ("explain", "own"),
+        ("report", "own"),
+        ("ui",),
+        ("status",),
+        ("status", "--address", "http://127.0.0.1:1"),
+        ("logs", "own"),
+        ("stop", "own"),
+    ],
+)
+def test_a_storage_that_is_an_address(refusal: Refusal, command: tuple[str, ...]) -> None:
+    found = refusal(*command, "--storage", "s3://bucket/runs")
+    rule = "must be a folder of this machine or a shared one, not an address"
+    assert found == f"--storage: {rule} (found 's3://bucket/runs')"
+
+
+def test_such_a_storage_from_python(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    before = set(home.iterdir())
+    with pytest.raises(InputError, match="--storage: must be a folder of this machine or a shared one"):
+        raysweep.run("sweep.yaml", storage="s3://bucket/runs")
+    assert set(home.iterdir()) == before
+
+
+def test_a_storage_whose_name_has_a_colon_is_a_folder(home: Path) -> None:
+    assert storage_folder(home / "12:30") == home / "12:30"
+    assert storage_folder("runs:1/mine") == Path("runs:1/mine")
+
+
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_an_earlier_sweep_that_is_not_there(refusal: Refusal, verb: str) -> None:
     options = ("--set", "search={sampler: tpe, from: ealier}", "--set", "budget.trials=2")
-    found = refusal("run", "sweep.yaml", *options)
-    assert found.startswith(
-        f"sweep.yaml with {options[0]} {options[1]}: search.from: no sweep of this name in raysweep-runs"
-    )
+    found = refusal(verb, "sweep.yaml", "--storage", "runs", *options)
+    assert found.startswith(f"sweep.yaml with {options[0]} {options[1]}: search.from: no sweep of this name in runs")
 
 
 def test_a_missing_sweep_file_names_one_like_it(refusal: Refusal) -> None:
@@ -437,6 +506,11 @@ def test_all_that_is_wrong_is_said_at_once(changed: Refusal) -> None:
             ("best", "own"),
             "no sweep of this name in raysweep-runs (found 'own'). Run one first: raysweep run SWEEP_FILE",
         ),
+        (
+            ("explain", "own", "--storage", "images.npz"),
+            "no sweep of this name in images.npz (found 'own'). Run one first: raysweep run SWEEP_FILE",
+        ),
+        (("explain", "best.yaml"), "best.yaml: cannot be read: No such file or directory"),
         (("explain", "sweep.yaml", "--examples", "0"), "Invalid value for '--examples'"),
         (("ui", "--storage", "runs"), "--storage: holds no MLflow store (found 'runs')"),
     ],

@@ -57,6 +57,18 @@ def sweep_digest(plain: Any) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def storage_folder(named: str | Path) -> Path:
+    """The folder of all sweeps that a person names.
+
+    Raises:
+        InputError: it is an address, of which a folder of that odd name would be made here.
+    """
+    if re.match(r"[A-Za-z][\w+.-]*:/", str(named)):  # one slash: a Path has already lost the second
+        rule = "must be a folder of this machine or a shared one, not an address"
+        raise InputError(rule, key="--storage", value=str(named))
+    return Path(named)
+
+
 def sweep_folder(name: str, storage: Path) -> Path:
     """The folder of a sweep that has a journal.
 

@@ -14,6 +14,8 @@ from raysweep.errors import InputError, did_you_mean
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 KINDS = ("choice", "uniform", "log", "int")
+LARGEST = 2**63 - 1
+"""Of the whole numbers that a tensor can count to."""
 _UNREAD_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")  # YAML 1.1 reads 1e-3 as text: it wants 1.0e-3
 
 
@@ -28,9 +30,6 @@ class Choice:
 
     def canonical(self, value: Any) -> Scalar:
         return self.values[self.index(value)]
-
-    def covers(self, other: Domain) -> bool:
-        return isinstance(other, Choice) and all(self.contains(value) for value in other.values)
 
     def index(self, value: Any) -> int:
         return next(i for i, own in enumerate(self.values) if same(value, own))
@@ -55,11 +54,6 @@ class Interval:
     def canonical(self, value: Any) -> Scalar:
         return float(value)
 
-    def covers(self, other: Domain) -> bool:
-        if isinstance(other, Choice):
-            return all(self.contains(value) for value in other.values)
-        return self.low <= other.low and other.high <= self.high
-
 
 @dataclass(frozen=True)
 class Integers:
@@ -73,11 +67,6 @@ class Integers:
 
     def canonical(self, value: Any) -> Scalar:
         return int(value)
-
-    def covers(self, other: Domain) -> bool:
-        if isinstance(other, Choice):
-            return all(self.contains(value) for value in other.values)
-        return isinstance(other, Integers) and self.low <= other.low and other.high <= self.high
 
 
 Domain: TypeAlias = "Choice | Interval | Integers"
@@ -154,6 +143,8 @@ def _scalar(value: Any, key: str) -> Scalar:
         raise InputError("must hold scalars only (text, numbers, true, false, null)", key=key, value=value)
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError("must be finite", key=key, value=value)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(f"must lie between -{LARGEST} and {LARGEST}", key=key, value=value)
     if isinstance(value, str) and _UNREAD_NUMBER.fullmatch(value):
         raise InputError(
             "is read as text, not as a number", key=key, value=value, suggestion=f"Write {float(value)!r} in decimals"

@@ -102,16 +102,6 @@ class Space:
         canonical = {name: value for name, value in self.canonical(config).items() if name not in without}
         return json.dumps({name: _whole(value) for name, value in canonical.items()}, separators=(",", ":"))
 
-    def widens(self, old: Space) -> bool:
-        """Whether every configuration of `old` is one of this space (so equal spaces widen each other)."""
-        kept = all(
-            parameter.name in self
-            and set(self[parameter.name].when) == set(parameter.when)
-            and self[parameter.name].domain.covers(parameter.domain)
-            for parameter in old.parameters
-        )
-        return kept and all(_never_active(parameter, old) for parameter in self.parameters if parameter.name not in old)
-
     def _branch(self, depth: int, config: Config, values: list[tuple[Scalar, ...]]) -> Iterator[Config]:
         if depth == len(self.parameters):
             yield dict(config)
@@ -185,10 +175,6 @@ def _parents_first(parameters: dict[str, Parameter], key: str) -> tuple[Paramete
             raise InputError("must not depend on itself, not even through others", key=f"{key}.{cycle[0]}", value=cycle)
         placed[ready.name] = ready
     return tuple(placed.values())
-
-
-def _never_active(parameter: Parameter, old: Space) -> bool:
-    return any(parent not in old or not old[parent].domain.contains(value) for parent, value in parameter.when)
 
 
 def _whole(value: Scalar) -> Scalar:
