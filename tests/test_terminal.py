@@ -304,21 +304,45 @@ def test_chatter_goes_to_the_log_and_progress_to_the_stream_that_was_asked_for(
     ]
 
 
-def test_a_run_with_json_prints_json_alone_and_its_progress_on_standard_error(tmp_path: Path, jobs: Path) -> None:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one trial of the quickstart is run."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def ran(home: Path, jobs: Path) -> subprocess.CompletedProcess[str]:
+    """That run, with --json."""
     sets = ("space.lr=0.1", "space.prior_weight=0.1", "space.steps=6", "examples=4", "hosts.cpus=1")
-    command = [*CLI, "run", str(jobs / "quickstart.yaml"), "--storage", str(tmp_path), "--json"]
+    command = [*CLI, "run", str(jobs / "quickstart.yaml"), "--storage", "runs", "--json"]
     command += [part for one in sets for part in ("--set", one)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["number"] == 0
-    features, ended = done.stderr.splitlines()
+    return done
+
+
+def test_a_run_with_json_prints_json_alone_and_its_progress_on_standard_error(
+    ran: subprocess.CompletedProcess[str],
+) -> None:
+    assert json.loads(ran.stdout)["number"] == 0
+    features, ended = ran.stderr.splitlines()
     assert features.startswith("response_fd: Fréchet distance in 1-D")
     assert ended.startswith("[1/1] trial 0 done")
 
 
+@pytest.mark.usefixtures("ran")
+def test_explain_takes_a_sweeps_name_and_its_storage(home: Path) -> None:
+    command = [*CLI, "explain", "quickstart", "--storage", "runs", "--examples", "2", "--out", "two"]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 explanations in two")
+    assert {path.name for path in (home / "two").iterdir()} == {"explanations.safetensors", "explanations.png"}
+
+
 @pytest.fixture
-def storage(tmp_path: Path, begin: Begin) -> Path:
+def storage(tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> Path:
     """With a sweep whose trials fill several pipes."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # as on a user's machine
     sweep = begin()
     sweep.start(0)
     sweep.score(0, 0.5)
