@@ -510,7 +510,6 @@ def test_all_that_is_wrong_is_said_at_once(changed: Refusal) -> None:
             ("explain", "own", "--storage", "images.npz"),
             "no sweep of this name in images.npz (found 'own'). Run one first: raysweep run SWEEP_FILE",
         ),
-        (("explain", "best.yaml"), "best.yaml: cannot be read: No such file or directory"),
         (("explain", "sweep.yaml", "--examples", "0"), "Invalid value for '--examples'"),
         (("ui", "--storage", "runs"), "--storage: holds no MLflow store (found 'runs')"),
     ],
