@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -48,4 +49,16 @@ def ray_runtime(cpus: int) -> Iterator[None]:
     try:
         yield
     finally:
+        _shut_down()
+
+
+def _shut_down() -> None:
+    """Leave Ray, with no garbage of Ray's about: another thread that collected it meanwhile would end the process."""
+    gc.collect()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
         ray.shutdown()
+    finally:
+        if collecting:
+            gc.enable()
