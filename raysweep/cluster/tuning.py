@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +50,31 @@ class Driver:
     def __init__(self, conductor: Conductor, plan_of: Callable[[int], dict[str, Any]]) -> None:
         self.conductor, self.plan_of = conductor, plan_of
         self.error: Exception | None = None
+        self.interrupted = False
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Remember Ctrl-C: Python drops the KeyboardInterrupt of one that arrives while it runs a finaliser."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupt(number: int, frame: Any) -> None:
+            self.interrupted = True
+            raise KeyboardInterrupt
+
+        before = signal.getsignal(signal.SIGINT)
+        if before != signal.SIG_IGN:  # a job put in the background
+            signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def ask(self, what: Callable[[], Any], otherwise: Any) -> Any:
         """`what()`, or `otherwise` from the first error on."""
+        if self.interrupted:
+            raise KeyboardInterrupt
         if self.error is None:
             try:
                 return what()
@@ -184,7 +209,8 @@ def run_trials(conductor: Conductor, plan_of: Callable[[int], dict[str, Any]], f
             verbose=0,
         ),
     )
-    tuner.fit()
+    with driver.interruptible():
+        tuner.fit()
     if driver.error is not None:
         raise driver.error
     if conductor.ledger.running:
