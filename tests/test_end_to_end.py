@@ -30,6 +30,12 @@ SMALL = (
     "examples=10",
 )
 DEADLINE = 300  # a watchdog, not a measurement
+AT_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests run in the background inherit "ignore"
+from raysweep.cli import main
+main()
+"""
 
 
 def raysweep(*arguments: str | Path, code: int = 0) -> str:
@@ -183,7 +189,7 @@ def test_another_data_set_under_the_same_name_is_refused_with_the_difference(sto
 
 def test_ctrl_c_leaves_a_sweep_that_continues_to_the_same_results(storage: Path, tmp_path: Path, jobs: Path) -> None:
     longer = ["--storage", tmp_path, *sets(SMALL), *sets(("space.steps.choice=[6, 12, 100]", "precision=float64"))]
-    command = [sys.executable, "-m", "raysweep.cli", "run", jobs / "quickstart.yaml", *longer]
+    command = [sys.executable, "-c", AT_A_TERMINAL, "run", jobs / "quickstart.yaml", *longer]
     driver = subprocess.Popen(
         [*map(str, command)],
         stdout=subprocess.PIPE,
