@@ -125,7 +125,7 @@ def check(file: Path, storage: Storage = STORAGE, set_: Overrides = None, as_jso
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    for line in describe_objectives(workload):
+    for line in (*describe_objectives(workload), found["numerics"]):
         print(line)
     print(f"trials          {found['trials'] if found['trials'] is not None else 'as many as the budget allows'}")
     if found["row_steps_unshared"] is not None:

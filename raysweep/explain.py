@@ -30,10 +30,12 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
         InputError: the file does not hold one configuration, or what it names does not load.
         TrialFailed: the configuration gives no finite result.
     """
+    import numpy as np
     import torch
 
     from raysweep.engine.device import SLOTS, one_thread, open_device
     from raysweep.engine.engine import Engine
+    from raysweep.engine.showing import Showing
     from raysweep.engine.trajectory import kept
     from raysweep.preflight import check_space, located
     from raysweep.search.conductor import trajectory_key
@@ -51,29 +53,20 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     with one_thread():
         device = open_device("cuda" if file.sweep.hosts.gpus and torch.cuda.is_available() else "cpu")
         slots = file.sweep.slots or SLOTS[device.type]
-        method = workload.methods(1, device)[0]
-        engine = Engine([method], slots, device)
+        engine = Engine(workload.methods(1, device), slots, device)
         key = trajectory_key(config)  # the rows' slots follow from it
         engine.advance(key, values, file.sweep.seed, wanted, int(config["steps"]), outcomes.append)
         engine.run()
         if isinstance(outcomes[0], RaysweepError):
             raise outcomes[0]
         seen = kept(outcomes[0])
-        with torch.no_grad():
-            lanes = [_lane(seen, start, slots, device) for start in range(0, examples, slots)]
-            parts = [method.explain(lane).float().cpu() for lane in lanes]
+        show = Showing(workload, slots, device)
+        explanations = show.explanations(seen)
+        responses = show.responses(explanations)
     return {
-        "explanation": torch.cat(parts)[:examples].numpy(),
+        "explanation": explanations.astype(np.float32),
         "latent": seen["latent"].float().numpy(),
-        "response": seen["response"].double().numpy(),
-    }
-
-
-def _lane(seen: dict[str, Any], start: int, slots: int, device: Any) -> dict[str, Any]:
-    """Rows from `start` on, filled up to the shape of a lane, so that each gets the digits that the sweep gave it."""
-    parts = {name: value[start : start + slots] for name, value in seen.items()}
-    return {
-        name: rows[[min(index, len(rows) - 1) for index in range(slots)]].to(device) for name, rows in parts.items()
+        "response": responses,
     }
 
 

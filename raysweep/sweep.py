@@ -13,7 +13,8 @@ import os
 import platform
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from raysweep.search.suggest import Suggestions
 from raysweep.sweepfile import Sweep, load_sweep
 
 if TYPE_CHECKING:
+    from raysweep.cluster.host import HostPlan
     from raysweep.engine.workload import Workload
 
 STORAGE = "raysweep-runs"
@@ -94,8 +96,12 @@ def run_prepared(
         if on_event is not None:
             on_event(event, ledger)
 
-    with Journal(folder, apply) as journal:
-        numerics = open_chapter(journal, ledger, prepared)
+    with Journal(folder, apply) as journal, ExitStack() as running:
+        open_chapter(journal, ledger, prepared)
+        if not ledger.numerics:
+            running.enter_context(ray_runtime(cpus_of(sweep) * sweep.hosts.count))
+            settle_numerics(journal, prepared, say)
+        numerics = ledger.numerics
         (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep.plain(), sort_keys=False), encoding="utf-8")
         conductor = conduct(journal, ledger, sweep, numerics)
         unsynced = [copy.deepcopy(trial) for trial in ledger.unsynced]
@@ -104,7 +110,7 @@ def run_prepared(
             for trial in unsynced:
                 recorder.submit(trial)
             if conductor.has_work:
-                plan, cpus = host_plan(sweep, workload, folder, numerics)
+                plan, cpus = host_plan(sweep, workload, folder, numerics), cpus_of(sweep)
                 name = f"{sweep.name}-{str(ledger.sweep_id)[:8]}"
                 with (
                     ray_runtime(cpus * sweep.hosts.count),
@@ -126,12 +132,12 @@ def run_prepared(
 def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
     """What must not change under one name: everything that a result depends on beside the configuration."""
     plain = sweep.plain()
-    kept = ("method", "target", "direction", "examples", "objective", "seed", "precision", "slots", "stop")
+    kept = ("method", "target", "direction", "examples", "objective", "seed", "stop")
     return {**{key: plain[key] for key in kept if key in plain}, **workload.identity}
 
 
-def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> dict[str, Any]:
-    """Journal the sweep, this session, the numerics and, when the search changed, the start of a new study.
+def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> None:
+    """Journal the sweep, this session and, when the search changed, the start of a new study.
 
     Raises:
         SweepConflict: a sweep of this name explains something else.
@@ -163,26 +169,40 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> dict[s
             "objectives": list(describe_objectives(workload)),
         },
     )
-    if not ledger.numerics:
-        journal.append("numerics", numerics=numerics_of(sweep))
-    return ledger.numerics
 
 
-def numerics_of(sweep: Sweep) -> dict[str, Any]:
-    """What every host must do alike, because it changes the last digits: kept for as long as the sweep lives."""
-    from raysweep.engine.device import SLOTS
+def settle_numerics(journal: Journal, prepared: Prepared, say: Callable[[str], None]) -> None:
+    """Choose what every host must do alike, because it changes the last digits; kept for as long as the sweep lives."""
+    from raysweep.cluster.measuring import measure_numerics
 
-    device = "cuda" if sweep.hosts.gpus else "cpu"
-    return {"precision": sweep.precision, "slots": sweep.slots or SLOTS[device], "device": device, "threads": 1}
+    sweep, device = prepared.sweep, "cuda" if prepared.sweep.hosts.gpus else "cpu"
+    precision: str = sweep.precision
+    slots, measured = sweep.slots, None
+    if precision == "auto" or slots is None:
+        precision, slots, measured = measure_numerics(
+            prepared.workload.spec, slots, device, cpus_of(sweep), sweep.hosts.gpus
+        )
+        say(measured["text"])
+    numerics = {"precision": precision, "slots": slots, "device": device, "threads": 1}
+    journal.append("numerics", numerics=numerics, measured=measured)
 
 
 def refuse_another(ledger: Ledger, identity: dict[str, Any], prepared: Prepared) -> None:
     """A name stands for one thing: whatever a result depends on must be as it was."""
-    for key in sorted({*ledger.identity, *identity} if ledger.sweep else ()):
-        if ledger.identity.get(key) != identity.get(key):
-            rule = f"differs from what the sweep '{prepared.sweep.name}' was started with ({ledger.identity.get(key)})"
-            error = SweepConflict(rule, key=key, value=identity.get(key), suggestion="Give the sweep another name")
+    given = given_numerics(prepared.sweep) if ledger.numerics else {}
+    known, found = {**ledger.identity, **ledger.numerics}, {**identity, **given}
+    measured = {"precision", "slots"} - given.keys()
+    for key in sorted({*ledger.identity, *found} - measured if ledger.sweep else ()):
+        if known.get(key) != found.get(key):
+            rule = f"differs from what the sweep '{prepared.sweep.name}' was started with ({known.get(key)})"
+            error = SweepConflict(rule, key=key, value=found.get(key), suggestion="Give the sweep another name")
             raise prepared.file.located(error)
+
+
+def given_numerics(sweep: Sweep) -> dict[str, Any]:
+    """What the sweep file itself says of them."""
+    given = {"precision": None if sweep.precision == "auto" else sweep.precision, "slots": sweep.slots}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def new_chapter(ledger: Ledger, search: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
@@ -245,13 +265,17 @@ def conduct(journal: Journal, ledger: Ledger, sweep: Sweep, numerics: dict[str, 
     )
 
 
-def host_plan(sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str, Any]) -> tuple[Any, int]:
-    """What each host is started with, and how many CPUs it takes."""
-    from raysweep.cluster.host import HostPlan
+def cpus_of(sweep: Sweep) -> int:
+    """How many CPUs each host takes."""
+    return sweep.hosts.cpus or max(1, len(os.sched_getaffinity(0)) // sweep.hosts.count)
 
-    cpus = sweep.hosts.cpus or max(1, len(os.sched_getaffinity(0)) // sweep.hosts.count)
-    lanes = cpus if numerics["device"] == "cpu" else 1
-    return HostPlan(workload.spec, str(folder.resolve()), numerics["slots"], lanes, numerics["device"]), cpus
+
+def host_plan(sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str, Any]) -> HostPlan:
+    """What each host is started with."""
+    from raysweep.cluster.host import HostPlan, lanes_of
+
+    spec, device = replace(workload.spec, precision=numerics["precision"]), numerics["device"]
+    return HostPlan(spec, str(folder.resolve()), numerics["slots"], lanes_of(device, cpus_of(sweep)), device)
 
 
 def trial_plan(conductor: Conductor, preference: Callable[[str], list[str]], number: int) -> dict[str, Any]:

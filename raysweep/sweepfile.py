@@ -142,7 +142,7 @@ class Sweep(_Keys):
     concurrency: int = Field(8, ge=1)
     objective: Annotated[list[Annotated[ObjectiveKeys, _short("name")]], BeforeValidator(_listed), Field(min_length=1)]
     seed: int = Field(0, ge=0)
-    precision: Literal["float32", "float64", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
     slots: int | None = Field(None, ge=1)
     hosts: HostKeys = HostKeys()
     mlflow: str | None = None

@@ -28,6 +28,7 @@ SMALL = (
     "space.lr.choice=[0.1, 0.01]",
     "space.prior_weight.choice=[0.1, 0.001]",
     "examples=10",
+    "slots=16",
 )
 DEADLINE = 300  # a watchdog, not a measurement
 AT_A_TERMINAL = """

@@ -59,4 +59,5 @@ def test_the_estimate_is_measured_here_and_leaves_torch_as_it_was(jobs: Path) ->
     found = forecast(file.sweep, Workload(workload_spec(file)))
     assert torch.get_num_threads() == threads
     assert 0 < found["seconds_per_row_step"] < 1
+    assert found["numerics"].startswith("numerics: ")
     assert found["seconds"] == found["row_steps"] * found["seconds_per_row_step"]

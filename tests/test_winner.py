@@ -25,7 +25,6 @@ from raysweep.record.journal import FORMAT, Journal
 from raysweep.record.ledger import Ledger
 from raysweep.record.mlflow_recorder import MlflowRecorder
 from raysweep.record.store import local_store, open_client
-from raysweep.sweep import numerics_of
 from raysweep.sweepfile import load_sweep
 from raysweep.winner import pack_champion, register_winner, write_best, write_explanations_to, write_sweep_report
 
@@ -103,7 +102,7 @@ def finished(home: Path, storage: Path, keys: dict[str, object], state: str = "d
         about = {"home": str(home), "media": "image", "objectives": ["response_fd: in words"]}
         journal.append("sweep", format=FORMAT, id="s1", sweep=sweep.plain(), identity={}, versions={}, chapter={})
         journal.append("session", driver={}, about=about)
-        journal.append("numerics", numerics=numerics_of(sweep))
+        journal.append("numerics", numerics={"precision": "float32", "slots": 16, "device": "cpu", "threads": 1})
         config = {"lr": 0.1, "prior_weight": 0.01, "steps": 5}
         journal.append("planned", number=0, key="k0", config=config, target=5)
         scores = {"response_fd": [1.0, 0.5, 1.5]}

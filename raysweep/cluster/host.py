@@ -40,6 +40,11 @@ class HostPlan:
     device: str
 
 
+def lanes_of(device: str, cpus: int) -> int:
+    """How many lanes a host steps at once."""
+    return cpus if device == "cpu" else 1
+
+
 class Host:
     """The actor's class; `pool` makes it an actor."""
 
@@ -103,7 +108,7 @@ class Host:
         device = open_device(plan.device)
         workload = Workload(plan.spec)
         methods = workload.methods(plan.lanes, device)
-        self._scorer = Scorer(workload, workload.methods(1, device)[0], plan.slots, device, Path(plan.folder))
+        self._scorer = Scorer(workload, plan.slots, device, Path(plan.folder))
         engine = Engine(methods, plan.slots, device)
         for lane in range(plan.lanes):
             threading.Thread(target=engine.work, args=(lane,), daemon=True, name=f"lane-{lane}").start()

@@ -12,15 +12,15 @@ import os
 import platform
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
+from raysweep.engine.showing import Showing
 from raysweep.engine.trajectory import State, kept
 from raysweep.engine.workload import Workload
 from raysweep.errors import TrialFailed
@@ -46,10 +46,16 @@ class Scored:
 
 
 class Scorer:
-    """Scores milestones of one workload. Safe to call from several threads; one works at a time."""
+    """Scores milestones of one workload, never below float32. Safe to call from several threads; one works at a time.
 
-    def __init__(self, workload: Workload, method: Any, slots: int, device: torch.device, folder: Path) -> None:
-        self.workload, self.method, self.slots, self.device = workload, method, slots, device
+    Args:
+        slots: rows of a batch.
+        folder: the sweep's, for the reference.
+    """
+
+    def __init__(self, workload: Workload, slots: int, device: torch.device, folder: Path) -> None:
+        self.workload, self.slots, self.device = workload, slots, device
+        self._show = Showing(workload, slots, device)
         self._lock = threading.Lock()
         self._indices = resamples(workload.spec.seed, workload.spec.examples)
         self._judge = None
@@ -70,10 +76,10 @@ class Scorer:
         """
         with self._lock:
             seen = kept(state)
-            explanation = self._batched(self.method.explain, seen)
+            explanation = self._show.explanations(seen)
+            responses = self._show.responses(explanation)
             if not np.isfinite(explanation).all():
                 raise TrialFailed("the explanations are not finite")
-            responses = seen["response"].double().numpy()
             objectives = {one.name: self._objective(one.name, responses, explanation) for one in self._specs}
             for name, score in objectives.items():
                 if not np.isfinite([score.value, score.low, score.high]).all():
@@ -95,7 +101,7 @@ class Scorer:
     def _objective(self, name: str, responses: np.ndarray, explanation: np.ndarray) -> Score:
         if name == "response_fd":
             return score_response(responses, Reference.from_arrays(self._part(name)), self._indices)
-        features = self._batched(self._features[name], torch.from_numpy(explanation))
+        features = self._show.batched(self._features[name], torch.from_numpy(explanation))
         if name == "kid":
             part = self._part(name)
             return score_kid(features, KernelReference(part["features"], float(part["within"])), self._indices)
@@ -104,7 +110,7 @@ class Scorer:
     def _recognition(self, explanation: np.ndarray) -> dict[str, float]:
         if self._judge is None or self.workload.judged_unit is None:
             return {}
-        logits = self._batched(self._judge, torch.from_numpy(explanation))
+        logits = self._show.batched(self._judge, torch.from_numpy(explanation))
         direction: Any = self.workload.spec.direction
         score = score_recognition(logits, self.workload.judged_unit, self._indices, direction)
         return {"recognition": score.value, "recognition.low": score.low, "recognition.high": score.high}
@@ -127,7 +133,7 @@ class Scorer:
             "target": [spec.layer, self.workload.unit, spec.direction],
             "objectives": [[one.name, one.layer] for one in self._specs],
             "examples": spec.examples,
-            "numerics": [spec.precision, self.slots, self.device.type],
+            "numerics": [spec.scoring_precision, self.slots, self.device.type],
             "kid": KID_REFERENCE,
         }
         return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
@@ -136,37 +142,15 @@ class Scorer:
         spec, data = self.workload.spec, torch.from_numpy(self.workload.data.x)
         if name == "response_fd":
             direction: Any = spec.direction
-            extreme = reference_responses(self._batched(self.method.response, data), spec.examples, direction)
+            extreme = reference_responses(self._show.responses(data), spec.examples, direction)
             return Reference.fit(extreme).to_arrays()
         if name == "kid":
             pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]
-            return asdict(KernelReference.fit(self._batched(self._features[name], data[np.sort(pick)])))
-        return Reference.fit(self._batched(self._features[name], data)).to_arrays()
+            return asdict(KernelReference.fit(self._show.batched(self._features[name], data[np.sort(pick)])))
+        return Reference.fit(self._show.batched(self._features[name], data)).to_arrays()
 
     def _part(self, name: str) -> dict[str, np.ndarray]:
         return {key.removeprefix(f"{name}/"): v for key, v in self._reference.items() if key.startswith(f"{name}/")}
-
-    def _batched(self, function: nn.Module | Callable[[Any], Tensor], inputs: Any) -> np.ndarray:
-        """`function` over all rows in batches of one fixed shape, padded, so that a row's numbers are its own."""
-        rows = inputs if isinstance(inputs, dict) else {"": inputs}
-        count = len(next(iter(rows.values())))
-        found = []
-        with torch.no_grad():
-            for start in range(0, count, self.slots):
-                batch = {name: _padded(value[start : start + self.slots], self.slots) for name, value in rows.items()}
-                batch = {name: self._placed(value, function) for name, value in batch.items()}
-                out = function(batch if isinstance(inputs, dict) else batch[""])
-                found.append(out[: min(self.slots, count - start)].double().cpu())
-        return torch.cat(found).numpy()
-
-    def _placed(self, value: Tensor, function: Any) -> Tensor:
-        weight = next(function.parameters(), value) if isinstance(function, nn.Module) else value
-        return value.to(self.device, weight.dtype if weight.is_floating_point() else value.dtype)
-
-
-def _padded(rows: Tensor, size: int) -> Tensor:
-    missing = size - len(rows)
-    return rows if missing == 0 else torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])
 
 
 def _publish(arrays: dict[str, np.ndarray], path: Path) -> None:

@@ -36,7 +36,8 @@ from raysweep.models.prepare import prepare
 from raysweep.models.readout import Readout, TwoLogits, features_readout
 from raysweep.models.squashed import check_unsquashed
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+DTYPES = {"auto": torch.float32, "float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+"""Of the networks; "auto" stands for the usual one until a sweep has chosen."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class WorkloadSpec:
         target: a class by name or index; None when `layer` and `unit` say what is explained.
         direction: "maximise" or "minimise" the response.
         examples: N, rows of a trial.
-        precision: of the networks; latents and optimiser are never below float32.
+        precision: of the networks while rows are stepped, "auto" until chosen; latents and optimiser never below
+            float32.
         folder: the sweep file's own folder.
     """
 
@@ -81,9 +83,9 @@ class WorkloadSpec:
     folder: str
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Precision of the networks."""
-        return DTYPES[self.precision]
+    def scoring_precision(self) -> str:
+        """Of the networks that show and score what was found: never below float32."""
+        return "float64" if self.precision == "float64" else "float32"
 
 
 class Workload:
@@ -244,12 +246,15 @@ class Workload:
         module = (model or self.classifier).module
         return features_readout(copy.deepcopy(module), layer, key=f"objective.{index}")
 
-    def methods(self, count: int, device: torch.device) -> list[RowMethod]:
-        """The method once per lane, on the device: networks of their own, because reading a layer hooks them."""
-        return [self._method(device) for _ in range(count)]
+    def methods(self, count: int, device: torch.device, precision: str | None = None) -> list[RowMethod]:
+        """The method once per lane, on the device: networks of their own, because reading a layer hooks them.
 
-    def _method(self, device: torch.device) -> RowMethod:
-        dtype = self.spec.dtype
+        Args:
+            precision: of the networks; by default as the spec says.
+        """
+        return [self._method(device, DTYPES[precision or self.spec.precision]) for _ in range(count)]
+
+    def _method(self, device: torch.device, dtype: torch.dtype) -> RowMethod:
         keep = (self.spec.layer,) if self.spec.layer else ()
         assert self.generator.latent is not None
         latents, made = self._tried

@@ -31,6 +31,11 @@ class Rows:
     def __getitem__(self, name: str) -> Tensor:
         return self.values[name]
 
+    def to(self, device: torch.device) -> Rows:
+        """The same rows on a device."""
+        values = {name: value.to(device) for name, value in self.values.items()}
+        return Rows(self.seed.to(device), self.example.to(device), self.step.to(device), values)
+
     @staticmethod
     def of(seed: int, examples: range, values: dict[str, float], dtype: torch.dtype = torch.float64) -> Rows:
         """The rows of one configuration at step 0: one per example, all with the same `values`."""

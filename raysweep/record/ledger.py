@@ -5,7 +5,7 @@
 | sweep | format, id, sweep, identity, versions, chapter | the sweep file as resolved, the fingerprints that make |
 | | | it this sweep, and where its present search began |
 | session | driver, about | a driver opened the sweep, to run or continue it; what a reader wants to know |
-| numerics | numerics | precision, slots and threads that every host uses from here on |
+| numerics | numerics, measured | precision, slots and threads that every host uses from here on; why |
 | planned | number, key, config, target | a trial was suggested; it will end `done`, `pruned` or `failed` |
 | leased | number, host, tune_trial | a host works on it |
 | milestone | number, step, objectives, metrics, explanations | it was scored |

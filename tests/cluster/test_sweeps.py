@@ -62,6 +62,8 @@ def home(tmp_path: Path) -> Path:
             "steps": {"choice": [9, 27]},
         },
         "concurrency": 4,
+        "precision": "float32",
+        "slots": 8,
         "objective": "response_fd",
     }
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))

@@ -1,0 +1,172 @@
+"""A sweep's numerics: the networks' precision and the rows of a lane.
+
+Both change the last digits, so they are chosen once, by measuring on the kind of device that the sweep runs on, and
+kept for as long as the sweep lives.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from raysweep.engine.engine import Engine
+from raysweep.engine.workload import Workload
+from raysweep.methods import RowMethod, Rows
+
+CANDIDATES = {"cpu": (16, 8, 32), "cuda": (512, 256, 1024, 128, 2048)}
+"""Rows of a lane that are tried, the usual one first."""
+MARGIN = 0.9
+"""Another precision or size than the usual one must take less than this share of its time."""
+PATIENCE = 20.0
+"""Seconds after which no further candidate is tried."""
+STEPS = 4
+"""Of each candidate, after a first one that is not timed."""
+PROBES = 16
+"""Rows on which two precisions are compared."""
+LEAST_COSINE, MOST_ERROR = 0.95, 0.1
+"""What bfloat16 must keep of float32 to be taken: the cosine of the gradients, and the losses' relative error."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far bfloat16 goes the way of float32.
+
+    Args:
+        cosine: between a row's gradients in the two precisions, mean over some rows.
+        error: root mean square difference of the rows' losses, over the losses' spread.
+    """
+
+    cosine: float
+    error: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether bfloat16 may stand for float32."""
+        return self.cosine >= LEAST_COSINE and self.error <= MOST_ERROR
+
+    def __str__(self) -> str:
+        return f"gradients agree to a cosine of {self.cosine:.4f}, losses to {self.error:.1%} of their spread"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and what was measured to choose it.
+
+    Args:
+        precision, slots: the choice.
+        seconds: a row-step's wall time with every lane at work, by (precision, slots).
+        agreement: of bfloat16 with float32; None when the precision was given.
+    """
+
+    precision: str
+    slots: int
+    seconds: dict[tuple[str, int], float]
+    agreement: Agreement | None
+
+    def __str__(self) -> str:
+        chosen = f"{self.precision}, lanes of {self.slots} rows"
+        each = f"{self.seconds[self.precision, self.slots] * 1e6:.0f} µs a row-step"
+        if self.agreement is None:
+            return f"numerics: {chosen} ({each})"
+        if not self.agreement.holds:
+            return f"numerics: {chosen} ({each}); not bfloat16: {self.agreement}"
+        other = "float32" if self.precision == "bfloat16" else "bfloat16"
+        found = [seconds for (precision, _), seconds in self.seconds.items() if precision == other]
+        return f"numerics: {chosen} ({each}, {other} {min(found) * 1e6:.0f} µs); {self.agreement}"
+
+    def plain(self) -> dict[str, Any]:
+        """For the journal."""
+        return {
+            "seconds_per_row_step": [[*pair, seconds] for pair, seconds in self.seconds.items()],
+            "agreement": None if self.agreement is None else [self.agreement.cosine, self.agreement.error],
+            "text": str(self),
+        }
+
+
+def choose(workload: Workload, device: torch.device, lanes: int, precision: str, slots: int | None) -> Choice:
+    """The fastest numerics that give the same explanations; of what is given already, only the time is measured.
+
+    Args:
+        lanes: stepped at once, a thread each.
+        precision: a precision, or "auto": bfloat16 where it agrees with float32 and is faster.
+        slots: rows of a lane, or None: the fastest of a few.
+    """
+    agreement = agree(workload, device) if precision == "auto" else None
+    precisions = ([] if agreement is None else ["float32"]) + (["bfloat16"] if agreement and agreement.holds else [])
+    sizes = (slots,) if slots else CANDIDATES[device.type]
+    seconds: dict[tuple[str, int], float] = {}
+    began = time.perf_counter()
+    for size in sizes:
+        for one in precisions or [precision]:
+            if size == sizes[0] or time.perf_counter() - began < PATIENCE:
+                seconds[one, size] = seconds_per_row_step(workload.methods(lanes, device, one), size, device)
+    return Choice(*_fastest(seconds), seconds, agreement)
+
+
+def agree(workload: Workload, device: torch.device) -> Agreement:
+    """Compare the two precisions where optimisation starts and after some steps of it.
+
+    Networks that do not run in bfloat16 do not agree.
+    """
+    full, half = (workload.methods(1, device, one)[0] for one in ("float32", "bfloat16"))
+    rows = Rows.of(workload.spec.seed, range(PROBES), dict.fromkeys(full.hyperparameters, 0.01))
+    params = full.start(rows).to(device)
+    rows = rows.to(device)
+    cosines, errors, losses = [], [], []
+    for _ in range(2):
+        loss, gradient = _gradient(full, params, rows)
+        try:
+            near, turned = _gradient(half, params, rows)
+        except Exception:  # whatever a network raises that has a precision of its own
+            return Agreement(-1.0, float("inf"))
+        cosines.append(torch.cosine_similarity(gradient.flatten(1), turned.flatten(1), dim=1))
+        errors.append(near - loss)
+        losses.append(loss)
+        for _ in range(5):
+            params = params - 0.05 * _gradient(full, params, rows)[1].sign()
+    error = torch.cat(errors).square().mean().sqrt() / torch.cat(losses).std()
+    return Agreement(float(torch.cat(cosines).nan_to_num(-1.0).mean()), float(error.nan_to_num(torch.inf)))
+
+
+def seconds_per_row_step(methods: Sequence[RowMethod], slots: int, device: torch.device) -> float:
+    """Wall time of a step over the rows that it moves, when every lane is full and at work; the least of a few."""
+    engine = Engine(methods, slots, device)
+    values = dict.fromkeys(methods[0].hyperparameters, 0.01)
+    engine.advance("timing", values, 0, range(slots * len(methods)), STEPS + 2, lambda _: None)
+    times = [_step_all(engine) for _ in range(STEPS + 1)]
+    return min(times[1:]) / (slots * len(methods))
+
+
+def _step_all(engine: Engine) -> float:
+    """Seconds of one step of every lane."""
+    began = time.perf_counter()
+    threads = [threading.Thread(target=engine.step_lane, args=(lane,)) for lane in range(len(engine.lanes))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def _fastest(seconds: dict[tuple[str, int], float]) -> tuple[str, int]:
+    """The usual pair, which was measured first, unless another takes clearly less time."""
+    chosen = next(iter(seconds))
+    for pair in sorted(seconds, key=lambda pair: pair[1] != chosen[1]):  # first the other precision at the usual size
+        if seconds[pair] < MARGIN * seconds[chosen]:
+            chosen = pair
+    return chosen
+
+
+def _gradient(method: RowMethod, params: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Every row's loss [B] and gradient, in float32."""
+    params = params.detach().requires_grad_()
+    total = method.loss(params, rows).total
+    return total.detach().float(), torch.autograd.grad(total.sum(), params)[0].float()

@@ -1,0 +1,57 @@
+"""What a row found, as it is shown and scored: in full precision and batches of one fixed shape.
+
+Rows may have been stepped in bfloat16; the explanation is made, and its response read, in float32 or better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raysweep.engine.workload import Workload
+
+
+class Showing:
+    """A workload's method, to look at rows with.
+
+    Args:
+        slots: rows of a batch.
+    """
+
+    def __init__(self, workload: Workload, slots: int, device: torch.device) -> None:
+        self.slots, self.device = slots, device
+        self.method: Any = workload.methods(1, device, workload.spec.scoring_precision)[0]
+
+    def explanations(self, kept: dict[str, Tensor]) -> np.ndarray:
+        """[N, ...] float64, of what N rows keep."""
+        return self.batched(self.method.explain, kept)
+
+    def responses(self, samples: np.ndarray | Tensor) -> np.ndarray:
+        """The explained unit's response [N], float64, to samples [N, ...]."""
+        return self.batched(self.method.response, torch.as_tensor(samples))
+
+    def batched(self, function: nn.Module | Callable[[Any], Tensor], inputs: Any) -> np.ndarray:
+        """`function` over all rows in batches of one fixed shape, padded, so that a row's numbers are its own."""
+        rows = inputs if isinstance(inputs, dict) else {"": inputs}
+        count = len(next(iter(rows.values())))
+        found = []
+        with torch.no_grad():
+            for start in range(0, count, self.slots):
+                batch = {name: _padded(value[start : start + self.slots], self.slots) for name, value in rows.items()}
+                batch = {name: self._placed(value, function) for name, value in batch.items()}
+                out = function(batch if isinstance(inputs, dict) else batch[""])
+                found.append(out[: min(self.slots, count - start)].double().cpu())
+        return torch.cat(found).numpy()
+
+    def _placed(self, value: Tensor, function: Any) -> Tensor:
+        weight = next(function.parameters(), value) if isinstance(function, nn.Module) else value
+        return value.to(self.device, weight.dtype if weight.is_floating_point() else value.dtype)
+
+
+def _padded(rows: Tensor, size: int) -> Tensor:
+    missing = size - len(rows)
+    return rows if missing == 0 else torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])

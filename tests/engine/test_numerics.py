@@ -1,0 +1,124 @@
+"""Choosing precision and lane size: bfloat16 only where it goes the way of float32, and only what is clearly faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from raysweep.engine.numerics import MARGIN, Agreement, _fastest, agree, choose
+from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
+from raysweep.models.model import ModelSource
+
+CPU = torch.device("cpu")
+NETS = """
+import torch
+from torch import nn
+
+class Picky(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        if x.dtype == torch.bfloat16:
+            raise TypeError("not in bfloat16")
+        return torch.stack([(self.scale * x).flatten(1).mean(1), x.flatten(1).sum(1)], 1)
+
+class Cancelling(nn.Module):
+    def forward(self, x):
+        large = x.flatten(1) + 1000
+        return torch.stack([(large - 1000).square().sum(1), x.flatten(1).sum(1)], 1)
+
+def generator():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 64), nn.Sigmoid(), nn.Unflatten(1, (1, 8, 8)))
+
+def smooth():
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 2))
+
+picky, cancelling = Picky, Cancelling
+"""
+Make = Callable[[str], Workload]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """A workload of a small generator and the named classifier."""
+    (tmp_path / "nets_n.py").write_text(NETS)
+    x = np.random.default_rng(0).random((20, 1, 8, 8), dtype=np.float32)
+    np.savez(tmp_path / "images.npz", x=x, y=np.arange(20) % 2)
+
+    def build(classifier: str) -> Workload:
+        spec = WorkloadSpec(
+            method="am",
+            options={},
+            generator=ModelSource("nets_n:generator"),
+            classifier=ModelSource(f"nets_n:{classifier}"),
+            judge=None,
+            data="images.npz",
+            media=None,
+            target=0,
+            layer=None,
+            unit=None,
+            direction="maximise",
+            examples=4,
+            objectives=(ObjectiveSpec("response_fd"),),
+            seed=0,
+            precision="auto",
+            folder=str(tmp_path),
+        )
+        return Workload(spec)
+
+    return build
+
+
+def test_bfloat16_agrees_where_rounding_does_not_matter(make: Make) -> None:
+    found = agree(make("smooth"), CPU)
+    assert found.holds
+    assert found.cosine > 0.99
+
+
+def test_bfloat16_does_not_agree_where_a_network_cancels_or_refuses_it(make: Make) -> None:
+    assert not agree(make("cancelling"), CPU).holds
+    assert agree(make("picky"), CPU) == Agreement(-1.0, float("inf"))
+
+
+def test_what_does_not_agree_is_not_chosen_whatever_its_speed(make: Make) -> None:
+    choice = choose(make("cancelling"), CPU, 1, "auto", 4)
+    assert (choice.precision, choice.slots) == ("float32", 4)
+    assert set(choice.seconds) == {("float32", 4)}
+    assert "not bfloat16" in str(choice)
+
+
+def test_what_the_sweep_file_gives_is_kept(make: Make) -> None:
+    choice = choose(make("smooth"), CPU, 2, "float64", 5)
+    assert (choice.precision, choice.slots, choice.agreement) == ("float64", 5, None)
+
+
+def test_both_precisions_are_timed_at_several_sizes_and_said(make: Make) -> None:
+    choice = choose(make("smooth"), CPU, 2, "auto", None)
+    assert {precision for precision, _ in choice.seconds} == {"float32", "bfloat16"}
+    assert len({slots for _, slots in choice.seconds}) > 1
+    assert (choice.precision, choice.slots) in choice.seconds
+    assert choice.plain()["text"].startswith(f"numerics: {choice.precision}, lanes of {choice.slots} rows")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [
+        ({("float32", 16): 1.0, ("float32", 8): MARGIN + 0.01}, ("float32", 16)),
+        ({("float32", 16): 1.0, ("float32", 8): MARGIN - 0.01}, ("float32", 8)),
+        ({("float32", 16): 1.0, ("bfloat16", 16): 0.5, ("bfloat16", 8): 0.49}, ("bfloat16", 16)),
+        ({("float32", 16): 1.0, ("bfloat16", 16): 0.95, ("bfloat16", 8): 0.4}, ("bfloat16", 8)),
+        ({("float32", 16): 1.0, ("float32", 8): 0.5, ("float32", 32): 0.3}, ("float32", 32)),
+    ],
+)
+def test_the_usual_numerics_stand_unless_others_are_clearly_faster(
+    seconds: dict[tuple[str, int], float], chosen: tuple[str, int]
+) -> None:
+    assert _fastest(seconds) == chosen

@@ -1,0 +1,64 @@
+"""Showing rows that were stepped in bfloat16: explanation and response are those of the float32 networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from raysweep.engine.engine import Engine
+from raysweep.engine.showing import Showing
+from raysweep.engine.trajectory import State, kept
+from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
+from raysweep.models.model import ModelSource
+
+CPU = torch.device("cpu")
+SPEC = WorkloadSpec(
+    method="am",
+    options={},
+    generator=ModelSource("zoo://fashion/generator"),
+    classifier=ModelSource("zoo://fashion/classifier"),
+    judge=None,
+    data="zoo://fashion/test",
+    media=None,
+    target="sneaker",
+    layer=None,
+    unit=None,
+    direction="maximise",
+    examples=7,
+    objectives=(ObjectiveSpec("response_fd"),),
+    seed=0,
+    precision="bfloat16",
+    folder=".",
+)
+
+
+def stepped(workload: Workload) -> State:
+    found: list[State] = []
+    engine = Engine(workload.methods(1, CPU), 4)
+    engine.advance("a", {"lr": 0.05, "prior_weight": 0.01}, 0, range(7), 6, found.append)  # type: ignore[arg-type]
+    engine.run()
+    return found[0]
+
+
+def test_rows_of_low_precision_are_shown_and_read_by_the_float32_networks() -> None:
+    workload = Workload(SPEC)
+    seen = kept(stepped(workload))
+    show = Showing(workload, 4, CPU)
+    explanations = show.explanations(seen)
+    responses = show.responses(explanations)
+    with torch.no_grad():
+        made = workload.generator.module(seen["latent"])
+        read = workload.classifier.module(made)[:, 7]
+    np.testing.assert_allclose(explanations, made.numpy(), atol=1e-5)
+    np.testing.assert_allclose(responses, read.numpy(), atol=1e-4)
+    assert not np.allclose(responses, seen["response"].numpy(), atol=1e-4)  # what bfloat16 read on the way
+
+
+def test_shown_rows_do_not_depend_on_how_many_there_are() -> None:
+    workload = Workload(replace(SPEC, precision="float32"))
+    seen = kept(stepped(workload))
+    show = Showing(workload, 4, CPU)
+    whole, part = show.explanations(seen), show.explanations({name: value[:5] for name, value in seen.items()})
+    np.testing.assert_array_equal(whole[:5], part)
