@@ -88,6 +88,7 @@ def time_to_winner(races: list[dict[str, Any]], rows: list[Row], rounds: int, sc
     """The race's seconds against the usual peer's for the whole grid, and both winners."""
     theirs = sum(whole(row["usual peer"], scale) for row in rows) / rounds
     ours = median(race["seconds"] for race in races)
+    full = scores_of(trial for row in rows for trial in row["raysweep"]["trials"])
     return {
         "race_seconds": ours,
         "race_row_steps": median(race["row_steps"] for race in races),
@@ -95,6 +96,7 @@ def time_to_winner(races: list[dict[str, Any]], rows: list[Row], rounds: int, sc
         "extrapolated": scale != 1,
         "ratio": theirs / ours,
         "race_winner": races[-1]["best"]["config"],
+        "grid_winner": dict(min(full, key=full.__getitem__)) if scale == 1 else None,
     }
 
 
@@ -161,6 +163,8 @@ def report(found: dict[str, Any]) -> None:
             f"\nTime to the winner {one['race_winner']}: {one['race_seconds']:.1f} s by race, "
             f"{about}{one['usual_peer_seconds']:.1f} s by the usual peer's grid: {about}{one['ratio']:.1f} ×"
         )
+        if one["grid_winner"]:
+            print(f"The winner of raysweep's whole grid: {one['grid_winner']}")
 
 
 def _figures(found: dict[str, Any]) -> list[Any]:
