@@ -88,10 +88,12 @@ class Host:
             raise
 
     async def status(self) -> dict[str, float]:
-        """Row-steps made so far and the share of slots that were filled."""
+        """Row-steps made so far, the share of slots filled, and the seconds of stepping (a mean over its lanes)."""
         if self._engine is None:
-            return {"row_steps": 0, "occupancy": 0.0}
-        return {"row_steps": self._engine.counters.row_steps, "occupancy": self._engine.counters.occupancy}
+            return {"row_steps": 0, "occupancy": 0.0, "stepping": 0.0}
+        done = self._engine.counters
+        stepping = done.seconds / len(self._engine.lanes)
+        return {"row_steps": done.row_steps, "occupancy": done.occupancy, "stepping": stepping}
 
     async def _load(self) -> None:
         async with self._loading:

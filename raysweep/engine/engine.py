@@ -7,6 +7,7 @@ their segments began, so a lane stays full while there is work (continuous batch
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ class Counters:
 
     row_steps: int = 0
     slot_steps: int = 0
+    seconds: float = 0.0
+    """Spent in steps, summed over the lanes: without waiting for rows, and without scoring them."""
 
     @property
     def occupancy(self) -> float:
@@ -116,7 +119,7 @@ class Engine:
 
     def step_lane(self, index: int) -> bool:
         """Admit waiting rows to a lane and step it once; False when it had nothing to step."""
-        lane = self.lanes[index]
+        lane, began = self.lanes[index], time.perf_counter()
         with self._changed:
             self._evict_dropped(lane)
             self._admit(lane)
@@ -138,6 +141,7 @@ class Engine:
                 finished += self._arrive(lane.release(slot))
             if lane.alone is not None:
                 self._acquit(lane)
+            self.counters.seconds += time.perf_counter() - began
         _deliver(finished)
         return True
 

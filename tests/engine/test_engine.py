@@ -162,6 +162,29 @@ def test_trials_that_differ_only_in_steps_cost_one_trajectory() -> None:
     assert engine.counters.row_steps == 5 * 100
 
 
+def test_seconds_count_steps_and_neither_waiting_nor_what_callers_do_with_a_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+
+    def loss(*arguments: Any) -> Any:
+        now[0] += 1.0
+        return original(*arguments)
+
+    def score(outcome: State | Exception) -> None:
+        now[0] += 100.0
+
+    one = method()
+    original = one.loss
+    monkeypatch.setattr(one, "loss", loss)
+    monkeypatch.setattr("raysweep.engine.engine.time.perf_counter", lambda: now[0])
+    engine = Engine([one], 8)
+    engine.advance("a", {"lr": 0.1, "prior_weight": 0.1}, 7, range(5), 6, score)
+    engine.run()
+    engine.run()
+    assert engine.counters.seconds == 6.0
+
+
 def test_a_shorter_configuration_that_arrives_late_starts_from_the_nearest_checkpoint() -> None:
     engine = Engine([method()], slots=4)
     first = [ask(engine, 0.1, 0.1, to) for to in (10, 40)]
