@@ -250,10 +250,12 @@ def conduct(journal: Journal, ledger: Ledger, sweep: Sweep, numerics: dict[str, 
         stop.scheduler,
         space["steps"].domain,
         sweep.concurrency,
+        sweep.examples,
         min_steps=stop.min_steps,
         eta=stop.eta,
         every=stop.every,
         grace=stop.grace,
+        min_examples=stop.min_examples,
     )
     budget = Budget(sweep.budget.trials, sweep.budget.seconds, sweep.budget.row_steps)
 
@@ -287,7 +289,8 @@ def trial_plan(conductor: Conductor, preference: Callable[[str], list[str]], num
         "key": trial.key,
         "trajectory": trajectory,
         "values": {name: float(value) for name, value in trial.config.items() if name != "steps"},
-        "milestones": list(conductor.milestones(trial)),
+        "milestones": [list(stage) for stage in conductor.milestones(trial)],
+        "blocks": list(conductor.blocks(trial)),
         "hosts": preference(trajectory),
     }
 

@@ -97,13 +97,14 @@ class SearchKeys(_Keys):
 
 
 class StopKeys(_Keys):
-    """When a trial is stopped early, and at which step counts that is decided."""
+    """When a trial is stopped early, and at which step counts, or with how many examples, that is decided."""
 
-    scheduler: Literal["none", "asha", "median"] = "none"
+    scheduler: Literal["none", "asha", "median", "race"] = "none"
     min_steps: int | None = Field(None, ge=1)
     eta: int = Field(3, ge=2)
     every: int | None = Field(None, ge=1)
     grace: int = Field(1, ge=0)
+    min_examples: int | None = Field(None, ge=2)
 
 
 class BudgetKeys(_Keys):
@@ -276,7 +277,7 @@ def _check_between_keys(sweep: Sweep) -> None:
         )
     if "steps" in space:
         stop = sweep.stop.model_dump()
-        make_policy(stop.pop("scheduler"), space["steps"].domain, sweep.concurrency, **stop)
+        make_policy(stop.pop("scheduler"), space["steps"].domain, sweep.concurrency, sweep.examples, **stop)
     if (target.class_ is None) == (target.unit is None) or (target.unit is not None and target.layer is None):
         found = target.model_dump(by_alias=True, exclude_none=True)
         raise InputError("must be either a class, or a layer with a unit", key="target", value=found)

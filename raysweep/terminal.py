@@ -17,6 +17,7 @@ from rich.table import Table
 from raysweep.record.journal import Event
 from raysweep.record.ledger import Ledger
 from raysweep.record.trial import Trial
+from raysweep.search.budget import Covered
 from raysweep.search.conductor import trajectory_key
 
 REFRESHES = 4
@@ -53,7 +54,7 @@ class Tally:
 
     def __init__(self, examples: int) -> None:
         self._examples = examples
-        self._furthest: dict[str, int] = {}
+        self._covered: dict[str, Covered] = {}
         self.planned = self.ended = self.row_steps = 0
         """Trials, ended trials, and row-steps up to the milestones: trials that differ only in steps share theirs."""
         self.best: Trial | None = None
@@ -64,9 +65,8 @@ class Tally:
             self.planned += 1
         elif event["event"] == "milestone":
             trajectory = trajectory_key(ledger.trials[event["number"]].config)
-            before = self._furthest.get(trajectory, 0)
-            self._furthest[trajectory] = max(before, event["step"])
-            self.row_steps += (self._furthest[trajectory] - before) * self._examples
+            covered = self._covered.setdefault(trajectory, Covered())
+            self.row_steps += covered.add(event["step"], event.get("examples") or self._examples)
         elif event["event"] == "ended":
             self.ended += 1
             trial = ledger.trials[event["number"]]

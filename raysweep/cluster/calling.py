@@ -21,14 +21,16 @@ PAUSE = 0.5
 
 @dataclass(frozen=True)
 class Advance:
-    """Bring a trial to a milestone and score it there.
+    """Bring rows of a trial to a milestone and score them there.
 
     Args:
         trial: its number.
         key: its result key; names the file its explanations go to.
         trajectory: key that trials share which differ only in `steps`.
         values: its hyper-parameters without `steps`.
-        to: the milestone.
+        to: the milestone's step.
+        blocks: where the blocks of its rows end; the last end is the number of rows. Trials that share a trajectory
+            share it block by block.
     """
 
     trial: int
@@ -36,6 +38,7 @@ class Advance:
     trajectory: str
     values: dict[str, float]
     to: int
+    blocks: tuple[int, ...]
 
 
 def advance_somewhere(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.cluster.calling import Advance
 from raysweep.errors import InputError, RaysweepError
+from raysweep.record.trial import Stage
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import WorkloadSpec
@@ -78,14 +79,15 @@ class Host:
             scored = self._score(request, outcome)
             loop.call_soon_threadsafe(lambda: None if answer.done() else answer.set_result(scored))
 
-        spec = self._plan.spec
-        wanted = (request.trajectory, request.values, spec.seed, range(spec.examples), request.to, done)
-        ticket = await loop.run_in_executor(None, self._engine.advance, *wanted)  # it may score at once
+        from raysweep.engine.blocks import Blocks
+
+        seed = self._plan.spec.seed
+        wanted = (self._engine, request.trajectory, request.values, seed, request.blocks, request.to, done)
+        blocks = await loop.run_in_executor(None, Blocks, *wanted)  # it may score at once
         try:
             return await answer
-        except asyncio.CancelledError:  # nobody waits any more: rows that only this trial wanted leave at once
-            self._engine.cancel(request.trajectory, ticket)
-            raise
+        finally:  # cancelled, or one block has failed: rows that only this trial wanted leave at once
+            blocks.cancel()
 
     async def status(self) -> dict[str, float]:
         """Row-steps made so far, the share of slots filled, and the seconds of stepping (a mean over its lanes)."""
@@ -122,11 +124,14 @@ class Host:
 
         if isinstance(outcome, Exception):
             return {"failed": str(outcome)}
+        rows, all_rows = request.blocks[-1], self._plan.spec.examples
+        stage = Stage(request.to, rows if rows < all_rows else None)
         try:
             scored = self._scorer.score(outcome, request.values)
-            name = f"explanations/{request.key}-{request.to:06d}.safetensors"
+            name = f"explanations/{request.key}-{stage.name}.safetensors"
             write_explanations(Path(self._plan.folder) / name, scored.tensors)
         except Exception as error:
             return {"failed": str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"}
         objectives = {n: [float(s.value), float(s.low), float(s.high)] for n, s in scored.objectives.items()}
-        return {"objectives": objectives, "metrics": scored.metrics, "explanations": name}
+        metrics = scored.metrics if request.blocks == (all_rows,) else {"examples": float(rows), **scored.metrics}
+        return {"objectives": objectives, "metrics": metrics, "explanations": name}

@@ -14,7 +14,8 @@ from raysweep.errors import HostLost
 class TrialActor(tune.Trainable):
     """One trial at a time, reused for the next.
 
-    Its config: `number`, `key`, `trajectory`, `values`, `milestones` still to be reached, `hosts` by preference.
+    Its config: `number`, `key`, `trajectory`, `values`, `milestones` still to be reached (step and, where not all
+    are scored, number of examples), `blocks` that the examples are stepped in, `hosts` by preference.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -30,15 +31,16 @@ class TrialActor(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Reach the next milestone; the host's answer comes back in JSON, because Tune flattens mappings."""
         plan = self._plan
-        milestone = plan["milestones"][self._next]
-        request = Advance(plan["number"], plan["key"], plan["trajectory"], plan["values"], milestone)
+        step, examples = plan["milestones"][self._next]
+        blocks = tuple(end for end in plan["blocks"] if examples is None or end <= examples)
+        request = Advance(plan["number"], plan["key"], plan["trajectory"], plan["values"], step, blocks)
         try:
             host, answer = advance_somewhere(plan["hosts"], request)
         except HostLost as error:
             host, answer = plan["hosts"][0], {"failed": str(error)}
         self._next += 1
         last = self._next >= len(plan["milestones"]) or "failed" in answer
-        return {"step": milestone, "host": host, "answer": json.dumps(answer), "done": last}
+        return {"step": step, "examples": examples, "host": host, "answer": json.dumps(answer), "done": last}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Which milestone is next; the rows themselves stay with the host."""

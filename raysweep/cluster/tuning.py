@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import StorageError
+from raysweep.record.trial import Stage
 from raysweep.search.conductor import Conductor
 
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -137,7 +138,7 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
             self._conductor.failed(number, answer["failed"])
             decision = "stop"
         else:
-            decision = self._conductor.scored(number, result["step"], **answer)
+            decision = self._conductor.scored(number, Stage(result["step"], result["examples"]), **answer)
         if decision == "wait":
             self._waiting[number] = trial
         self._resolve()

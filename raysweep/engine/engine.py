@@ -50,7 +50,7 @@ class Engine:
         self.method, self.slots = methods[0], slots
         self.counters = Counters()
         self.lanes = [Lane(method, slots, device) for method in methods]
-        self._trajectories: dict[str, Trajectory] = {}
+        self._trajectories: dict[tuple[str, range], Trajectory] = {}
         self._queue: deque[Segment] = deque()
         self._suspects: deque[Segment] = deque()
         self._changed = threading.Condition()
@@ -67,11 +67,12 @@ class Engine:
     ) -> Ticket:
         """Bring trajectory `key` to step `to`; `done` is called with its state there, or with the error.
 
-        `key` stands for (values, seed, examples): whoever passes the same key shares the same rows.
+        `key` stands for (values, seed): whoever passes the same key and the same examples shares their rows. Other
+        examples of the same key are stepped apart, each row in the home slot that it has in any block of examples.
         """
         ticket = Ticket(to, done)
         with self._changed:
-            trajectory = self._trajectories.setdefault(key, Trajectory(key, seed, examples, values))
+            trajectory = self._trajectories.setdefault((key, examples), Trajectory(key, seed, examples, values))
             answer = self._known(trajectory, to)
             if answer is None:
                 trajectory.tickets.append(ticket)
@@ -80,10 +81,10 @@ class Engine:
             done(answer)
         return ticket
 
-    def cancel(self, key: str, ticket: Ticket) -> None:
+    def cancel(self, key: str, examples: range, ticket: Ticket) -> None:
         """Nobody waits for `ticket` any more; rows that only it wanted leave before the next step."""
         with self._changed:
-            trajectory = self._trajectories.get(key)
+            trajectory = self._trajectories.get((key, examples))
             if trajectory is None or ticket not in trajectory.tickets:
                 return
             trajectory.tickets.remove(ticket)
@@ -92,12 +93,12 @@ class Engine:
                 self._drop(segment)
                 self._begin(trajectory)
 
-    def forget(self, key: str) -> None:
+    def forget(self, key: str, examples: range) -> None:
         """Free the kept state of a trajectory that nobody waits for."""
         with self._changed:
-            trajectory = self._trajectories.get(key)
+            trajectory = self._trajectories.get((key, examples))
             if trajectory is not None and not trajectory.tickets:
-                del self._trajectories[key]
+                del self._trajectories[key, examples]
 
     def run(self) -> None:
         """Step every lane in this thread until nobody waits."""

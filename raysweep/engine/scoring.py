@@ -57,7 +57,7 @@ class Scorer:
         self.workload, self.slots, self.device = workload, slots, device
         self._show = Showing(workload, slots, device)
         self._lock = threading.Lock()
-        self._indices = resamples(workload.spec.seed, workload.spec.examples)
+        self._resamples: dict[int, np.ndarray] = {}
         self._judge = None
         if workload.judge is not None and workload.judged_unit is not None:
             self._judge = Readout(workload.judge.module.to(device), None, None, key="models.judge")
@@ -69,7 +69,9 @@ class Scorer:
         self._reference = self._load_reference(folder)
 
     def score(self, state: State, weights: dict[str, float]) -> Scored:
-        """Score one trial's rows where they stand.
+        """Score one trial's rows where they stand: all N, or the first m of them.
+
+        The reference is the one for N whatever m is.
 
         Raises:
             TrialFailed: an explanation or a score is not finite.
@@ -80,14 +82,15 @@ class Scorer:
             responses = self._show.responses(explanation)
             if not np.isfinite(explanation).all():
                 raise TrialFailed("the explanations are not finite")
-            objectives = {one.name: self._objective(one.name, responses, explanation) for one in self._specs}
+            indices = self._indices(len(responses))
+            objectives = {one.name: self._objective(one.name, responses, explanation, indices) for one in self._specs}
             for name, score in objectives.items():
                 if not np.isfinite([score.value, score.low, score.high]).all():
                     raise TrialFailed(f"{name} is {score.value}, with the interval {score.low} to {score.high}")
             metrics = {
                 "response": float(responses.mean()),
                 "prior_term": -float(seen["prior"].double().mean()) * weights["prior_weight"],
-                **self._recognition(explanation),
+                **self._recognition(explanation, indices),
             }
         tensors = {"explanation": explanation.astype(np.float32), "response": responses}
         tensors["latent"] = seen["latent"].float().numpy()
@@ -98,21 +101,27 @@ class Scorer:
     def _specs(self) -> Iterable[Any]:
         return self.workload.spec.objectives
 
-    def _objective(self, name: str, responses: np.ndarray, explanation: np.ndarray) -> Score:
+    def _indices(self, rows: int) -> np.ndarray:
+        """The resamples of so many examples, shared by all trials."""
+        if rows not in self._resamples:
+            self._resamples[rows] = resamples(self.workload.spec.seed, rows)
+        return self._resamples[rows]
+
+    def _objective(self, name: str, responses: np.ndarray, explanation: np.ndarray, indices: np.ndarray) -> Score:
         if name == "response_fd":
-            return score_response(responses, Reference.from_arrays(self._part(name)), self._indices)
+            return score_response(responses, Reference.from_arrays(self._part(name)), indices)
         features = self._show.batched(self._features[name], torch.from_numpy(explanation))
         if name == "kid":
             part = self._part(name)
-            return score_kid(features, KernelReference(part["features"], float(part["within"])), self._indices)
-        return score_frechet(features, Reference.from_arrays(self._part(name)), self._indices)
+            return score_kid(features, KernelReference(part["features"], float(part["within"])), indices)
+        return score_frechet(features, Reference.from_arrays(self._part(name)), indices)
 
-    def _recognition(self, explanation: np.ndarray) -> dict[str, float]:
+    def _recognition(self, explanation: np.ndarray, indices: np.ndarray) -> dict[str, float]:
         if self._judge is None or self.workload.judged_unit is None:
             return {}
         logits = self._show.batched(self._judge, torch.from_numpy(explanation))
         direction: Any = self.workload.spec.direction
-        score = score_recognition(logits, self.workload.judged_unit, self._indices, direction)
+        score = score_recognition(logits, self.workload.judged_unit, indices, direction)
         return {"recognition": score.value, "recognition.low": score.low, "recognition.high": score.high}
 
     def _load_reference(self, folder: Path) -> dict[str, np.ndarray]:

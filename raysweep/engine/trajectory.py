@@ -98,7 +98,7 @@ class Trajectory:
         return self.segment
 
     def home(self, index: int, slots: int) -> int:
-        """The slot that row `index` sits in, in whatever lane of this many slots."""
+        """The slot that row `index` sits in, in whatever lane of this many slots, in whatever block of examples."""
         return (self.examples[index] + zlib.crc32(self.key.encode())) % slots
 
     def rows(self) -> Rows:

@@ -8,11 +8,13 @@
 | numerics | numerics, measured | precision, slots and threads that every host uses from here on; why |
 | planned | number, key, config, target | a trial was suggested; it will end `done`, `pruned` or `failed` |
 | leased | number, host, tune_trial | a host works on it |
-| milestone | number, step, objectives, metrics, explanations | it was scored |
-| decision | number, step, decision | the stopping policy's word |
+| milestone | number, step, examples, objectives, metrics, explanations | it was scored |
+| decision | number, step, examples, decision | the stopping policy's word |
 | ended | number, state, reason | its end |
 | run | number, run | its MLflow run exists (number −1: the sweep's own) |
 | synced | number, state | MLflow holds everything of it |
+
+`examples` stands only where the first rows of a trial were scored, not all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Any
 
 from raysweep.errors import StorageError
 from raysweep.record.journal import FORMAT, Event
-from raysweep.record.trial import ENDED, Measured, Milestone, Trial
+from raysweep.record.trial import ENDED, Measured, Milestone, Stage, Trial
 
 SWEEP = -1
 """The number under which the sweep's own MLflow run is journaled."""
@@ -40,7 +42,7 @@ class Ledger:
         self.numerics: dict[str, Any] = {}
         self.trials: dict[int, Trial] = {}
         self.targets: dict[int, int] = {}
-        self.decisions: dict[tuple[int, int], str] = {}
+        self.decisions: dict[tuple[int, Stage], str] = {}
         self.sweep_run: str | None = None
         self.session: tuple[float, float] | None = None
         """When the present session began and when it last journaled something, seconds since the epoch."""
@@ -118,11 +120,13 @@ class Ledger:
 
     def _milestone(self, event: Event) -> None:
         trial = self._open_trial(event)
-        if any(known.step == event["step"] for known in trial.milestones):
-            raise StorageError(f"the journal scores trial {trial.number} twice at step {event['step']}")
+        stage = _stage(event)
+        if any(known.stage == stage for known in trial.milestones):
+            raise StorageError(f"the journal scores trial {trial.number} twice at {stage}")
         trial.milestones.append(
             Milestone(
-                step=event["step"],
+                step=stage.step,
+                examples=stage.examples,
                 time=event["time"],
                 objectives={name: Measured(*measured) for name, measured in event["objectives"].items()},
                 metrics=event["metrics"],
@@ -132,7 +136,7 @@ class Ledger:
         trial.synced = False
 
     def _decision(self, event: Event) -> None:
-        self.decisions[event["number"], event["step"]] = event["decision"]
+        self.decisions[event["number"], _stage(event)] = event["decision"]
 
     def _ended(self, event: Event) -> None:
         trial = self._open_trial(event)
@@ -154,3 +158,7 @@ class Ledger:
         if trial.state in ENDED:
             raise StorageError(f"the journal has '{event['event']}' for trial {trial.number}, which is {trial.state}")
         return trial
+
+
+def _stage(event: Event) -> Stage:
+    return Stage(event["step"], event.get("examples"))

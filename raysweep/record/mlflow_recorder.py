@@ -216,9 +216,9 @@ class MlflowRecorder:
         try:
             files += self._draw(trial, milestone, tensors)
         except (RaysweepError, OSError, ValueError, KeyError) as error:
-            unseen = {f"raysweep.no_pictures.step-{milestone.step}": str(error)}
+            unseen = {f"raysweep.no_pictures.{str(milestone.stage).replace(' ', '-')}": str(error)}
         for file in files:
-            self._client.log_artifact(run_id, str(file), f"explanations/step-{milestone.step:06d}")
+            self._client.log_artifact(run_id, str(file), f"explanations/step-{milestone.stage.name}")
         return unseen
 
     def _draw(self, trial: Trial, milestone: Milestone, tensors: Path) -> list[Path]:

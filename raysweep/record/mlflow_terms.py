@@ -54,7 +54,7 @@ def run_name(trial: Trial) -> str:
 def sheet_title(sweep: str, trial: Trial, milestone: Milestone) -> str:
     settings = "  ".join(f"{name} {text_of(value)}" for name, value in trial.config.items())
     scores = "  ".join(f"{name} {measured.value:.4g}" for name, measured in milestone.objectives.items())
-    return f"{sweep} #{trial.number}   {settings}   |   step {milestone.step}   {scores}"
+    return f"{sweep} #{trial.number}   {settings}   |   {milestone.stage}   {scores}"
 
 
 def text_of(value: Any) -> str:

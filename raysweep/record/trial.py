@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 State = Literal["planned", "running", "done", "pruned", "failed"]
 ENDED: frozenset[str] = frozenset({"done", "pruned", "failed"})
+
+
+class Stage(NamedTuple):
+    """Where a trial is scored: after `step` steps of its first `examples` rows; None: of all of them."""
+
+    step: int
+    examples: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What files of this stage are called, in order."""
+        return f"{self.step:06d}" + ("" if self.examples is None else f"-first-{self.examples:03d}")
+
+    def __str__(self) -> str:
+        return f"step {self.step}" + ("" if self.examples is None else f" of the first {self.examples} examples")
 
 
 @dataclass(frozen=True)
@@ -20,7 +35,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Milestone:
-    """A trial scored after `step` steps.
+    """A trial scored after `step` steps of its first `examples` rows.
 
     Args:
         step: optimiser updates so far.
@@ -28,6 +43,7 @@ class Milestone:
         objectives: in the sweep file's order; the first is the one that ranks.
         metrics: everything else that was measured, by name.
         explanations: file with the tensors, relative to the sweep's folder.
+        examples: how many rows were scored; None: all of the sweep's.
     """
 
     step: int
@@ -35,6 +51,12 @@ class Milestone:
     objectives: dict[str, Measured]
     metrics: dict[str, float]
     explanations: str | None = None
+    examples: int | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """Where this is on the trial's way."""
+        return Stage(self.step, self.examples)
 
 
 @dataclass

@@ -11,6 +11,30 @@ from raysweep.errors import InputError
 Limit = Literal["trials", "seconds", "row_steps"]
 
 
+class Covered:
+    """Row-steps that a trajectory has made: its first m examples went s steps, for each (s, m) of its milestones.
+
+    Milestones of one trajectory overlap; the area that their rectangles cover together is what was stepped.
+    """
+
+    def __init__(self) -> None:
+        self._corners: list[tuple[int, int]] = []
+        """Of the covered area: ever more steps, of ever fewer examples."""
+        self.row_steps = 0
+
+    def add(self, steps: int, examples: int) -> int:
+        """Cover the first `examples` rows up to `steps`; how many row-steps that adds."""
+        kept = [corner for corner in self._corners if corner[0] > steps or corner[1] > examples]
+        if not any(s >= steps and m >= examples for s, m in kept):
+            kept.append((steps, examples))
+        self._corners = sorted(kept)
+        before, self.row_steps, made = self.row_steps, 0, 0
+        for s, m in self._corners:
+            self.row_steps += (s - made) * m
+            made = s
+        return self.row_steps - before
+
+
 @dataclass(frozen=True)
 class Used:
     """What a sweep has spent: trials suggested, seconds run (over all its sessions), row-steps made."""

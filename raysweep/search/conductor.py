@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from raysweep.errors import InputError, StorageError
 from raysweep.record.ledger import Ledger
-from raysweep.record.trial import ENDED, Trial
-from raysweep.search.budget import Budget, Used
+from raysweep.record.trial import ENDED, Stage, Trial
+from raysweep.search.budget import Budget, Covered, Used
 from raysweep.search.outcomes import Outcome
 from raysweep.search.policies import Decision, Policy, TrialView
 from raysweep.search.space import Config, Space
@@ -55,7 +55,7 @@ class Conductor:
         self.concurrency, self.examples, self._key_of = concurrency, examples, key_of
         self._began = time.monotonic()
         self._exhausted = False
-        self._waiting: dict[int, int] = {}
+        self._waiting: dict[int, Stage] = {}
         """Trials at a milestone whose decision is not taken yet, and that milestone."""
         self._parked: set[int] = set()
         """Those of them that no actor holds, because an earlier session brought them there."""
@@ -101,10 +101,14 @@ class Conductor:
             if trial.state not in ENDED:
                 return trial
 
-    def milestones(self, trial: Trial) -> tuple[int, ...]:
-        """The step counts at which a trial is still to be scored."""
-        reached = {milestone.step for milestone in trial.milestones}
-        return tuple(step for step in self.policy.milestones(self.ledger.targets[trial.number]) if step not in reached)
+    def milestones(self, trial: Trial) -> tuple[Stage, ...]:
+        """Where a trial is still to be scored."""
+        reached = {milestone.stage for milestone in trial.milestones}
+        return tuple(stage for stage in self._way(trial.number) if stage not in reached)
+
+    def blocks(self, trial: Trial) -> tuple[int, ...]:
+        """The counts of examples with which a trial is scored: each block of examples ends at one of them."""
+        return tuple(sorted({self._rows(stage) for stage in self._way(trial.number)}))
 
     def leased(self, number: int, host: str, tune_trial: str) -> None:
         """A host works on the trial."""
@@ -115,7 +119,7 @@ class Conductor:
     def scored(
         self,
         number: int,
-        step: int,
+        stage: Stage,
         objectives: Mapping[str, Sequence[float]],
         metrics: Mapping[str, float],
         explanations: str | None,
@@ -124,19 +128,19 @@ class Conductor:
         trial = self.ledger.trials[number]
         if trial.state in ENDED:
             return "stop"
-        if all(milestone.step != step for milestone in trial.milestones):
+        if all(milestone.stage != stage for milestone in trial.milestones):
             self._append(
                 "milestone",
                 number=number,
-                step=step,
+                **_fields(stage),
                 objectives={name: list(measured) for name, measured in objectives.items()},
                 metrics=dict(metrics),
                 explanations=explanations,
             )
-        if step >= self.ledger.targets[number]:
+        if stage == Stage(self.ledger.targets[number]):
             self._append("ended", number=number, state="done", reason=None)
             return "stop"
-        self._waiting[number] = step
+        self._waiting[number] = stage
         return self._decide(number)
 
     def failed(self, number: int, reason: str) -> None:
@@ -157,21 +161,28 @@ class Conductor:
         Of the last `concurrency` trials all steps count that they may make, of earlier ones those that they made: so
         this does not depend on which trial ended first.
         """
-        furthest: dict[str, int] = {}
+        covered: dict[str, Covered] = {}
         for trial in self.ledger.trials.values():
             recent = trial.number >= len(self.ledger.trials) - self.concurrency
-            step = self.ledger.targets[trial.number] if recent else trial.result.step if trial.result else 0
-            key = trajectory_key(trial.config)
-            furthest[key] = max(furthest.get(key, 0), step)
+            reached = trial.result.stage if trial.result else Stage(0)
+            last = Stage(self.ledger.targets[trial.number]) if recent else reached
+            covered.setdefault(trajectory_key(trial.config), Covered()).add(last.step, self._rows(last))
         return Used(
             trials=len(self.ledger.trials),
             seconds=self.ledger.earlier_seconds + time.monotonic() - self._began,
-            row_steps=sum(furthest.values()) * self.examples,
+            row_steps=sum(one.row_steps for one in covered.values()),
         )
 
     def outcomes(self) -> dict[int, Outcome]:
         """How each ended trial ended, as the sampler is told."""
         return {trial.number: outcome(trial) for trial in self.ledger.trials.values() if trial.state in ENDED}
+
+    def _way(self, number: int) -> tuple[Stage, ...]:
+        """Where a trial is scored, from its start to its end."""
+        return self.policy.milestones(self.ledger.targets[number])
+
+    def _rows(self, stage: Stage) -> int:
+        return self.examples if stage.examples is None else stage.examples
 
     @property
     def _budget_is_known(self) -> bool:
@@ -187,12 +198,12 @@ class Conductor:
 
     def _settled(self, trial: Trial) -> bool:
         """End or park a trial that an earlier session left at a milestone; False when it is to run on."""
-        step = trial.result.step if trial.result else 0
-        if step >= self.ledger.targets[trial.number]:
+        stage = trial.result.stage if trial.result else None
+        if stage == Stage(self.ledger.targets[trial.number]):
             self._append("ended", number=trial.number, state="done", reason=None)
             return True
-        if step and self.ledger.decisions.get((trial.number, step)) != "continue":
-            self._waiting[trial.number] = step
+        if stage and self.ledger.decisions.get((trial.number, stage)) != "continue":
+            self._waiting[trial.number] = stage
             self._parked.add(trial.number)
             return True
         return False
@@ -207,17 +218,17 @@ class Conductor:
                 self._resumed.append(number)
 
     def _decide(self, number: int) -> Decision:
-        step = self._waiting[number]
+        stage = self._waiting[number]
         trial = self.ledger.trials[number]
-        known = self.ledger.decisions.get((number, step))
-        decision: Any = known or self.policy.decide(number, step, self._table(), self._exhausted)
+        known = self.ledger.decisions.get((number, stage))
+        decision: Any = known or self.policy.decide(number, stage, self._table(), self._exhausted)
         if decision == "wait":
             return "wait"
         del self._waiting[number]
         if known is None:
-            self._append("decision", number=number, step=step, decision=decision)
+            self._append("decision", number=number, **_fields(stage), decision=decision)
         if decision == "stop" and trial.state not in ENDED:
-            self._append("ended", number=number, state="pruned", reason=f"stopped at step {step}")
+            self._append("ended", number=number, state="pruned", reason=f"stopped at {stage}")
         return "stop" if decision == "stop" else "continue"
 
     def _plan(self, config: Config) -> Trial:
@@ -229,7 +240,7 @@ class Conductor:
                 self._append(
                     "milestone",
                     number=number,
-                    step=milestone.step,
+                    **_fields(milestone.stage),
                     objectives={name: [m.value, m.low, m.high] for name, m in milestone.objectives.items()},
                     metrics=milestone.metrics,
                     explanations=milestone.explanations,
@@ -254,7 +265,7 @@ class Conductor:
             trial.number: TrialView(
                 number=trial.number,
                 target=self.ledger.targets[trial.number],
-                milestones={m.step: next(iter(m.objectives.values())).value for m in trial.milestones},
+                milestones={m.stage: next(iter(m.objectives.values())) for m in trial.milestones},
                 ended=trial.state in ENDED,
             )
             for trial in self.ledger.trials.values()
@@ -279,4 +290,10 @@ def outcome(trial: Trial) -> Outcome:
     if trial.state == "failed" or trial.result is None:
         return Outcome(None)
     values = tuple(measured.value for measured in trial.result.objectives.values())
-    return Outcome(values, pruned_at=trial.result.step if trial.state == "pruned" else None)
+    stage = trial.result.stage
+    return Outcome(values, pruned_at=(stage.examples or stage.step) if trial.state == "pruned" else None)
+
+
+def _fields(stage: Stage) -> dict[str, int]:
+    """A stage as an event has it."""
+    return {"step": stage.step, **({} if stage.examples is None else {"examples": stage.examples})}

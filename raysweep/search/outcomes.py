@@ -12,7 +12,8 @@ class Outcome:
 
     Args:
         values: its objectives at its last milestone, in the sweep file's order; None when it failed.
-        pruned_at: the step at which a policy stopped it; None when it ran to its end.
+        pruned_at: the step, or in a race the count of examples, at which a policy stopped it; None when it ran to its
+            end.
     """
 
     values: tuple[float, ...] | None

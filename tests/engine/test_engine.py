@@ -201,7 +201,7 @@ def test_rows_of_a_cancelled_trial_leave_before_the_next_step() -> None:
     waiter = Waiter()
     ticket = engine.advance("a", {"lr": 0.1, "prior_weight": 0.1}, 7, range(5), 1000, waiter)
     engine.step_lane(0)
-    engine.cancel("a", ticket)
+    engine.cancel("a", range(5), ticket)
     assert not engine.step_lane(0)
     assert engine.counters.row_steps == 5
     assert waiter.outcome is None
@@ -251,7 +251,7 @@ def test_failing_trials_hold_up_no_lane_in_any_interleaving(order: list[int], ca
     for turn, lane in enumerate(order):
         engine.step_lane(lane)
         if cancelled and turn == 12:
-            engine.cancel("k0", tickets[0])
+            engine.cancel("k0", range(3), tickets[0])
     steps = 0
     while sum(engine.step_lane(lane) for lane in range(3)):
         steps += 1

@@ -13,6 +13,7 @@ import pytest
 from raysweep.errors import StorageError
 from raysweep.record.journal import Journal
 from raysweep.record.ledger import Ledger
+from raysweep.record.trial import Stage
 from raysweep.search.budget import Budget
 from raysweep.search.conductor import Conductor
 from raysweep.search.policies import make_policy
@@ -34,23 +35,24 @@ def opened(
     seconds: float | None = None,
     row_steps: int | None = None,
     first: int = 0,
+    examples: int = 5,
 ) -> Iterator[Conductor]:
     """A driver's view of the sweep in `folder`: its journal replayed, its search at the same place."""
     parsed, ledger = parse_space(space or SPACE), Ledger()
     with Journal(folder, ledger.apply) as journal:
         journal.append("session", driver={})
         suggestions = Suggestions(parsed, sampler, 0, concurrency, trials=trials, first=first, startup=2)
-        policy = make_policy(scheduler, parsed["steps"].domain, concurrency)
+        policy = make_policy(scheduler, parsed["steps"].domain, concurrency, examples)
         budget = Budget(trials, seconds, row_steps)
         yield Conductor(
-            ledger, journal.append, parsed, suggestions, policy, budget, concurrency, 5, lambda c: json.dumps(c)
+            ledger, journal.append, parsed, suggestions, policy, budget, concurrency, examples, lambda c: json.dumps(c)
         )
 
 
 def finish(conductor: Conductor, number: int, value: float = 1.0) -> None:
     trial = conductor.ledger.trials[number]
-    for step in conductor.milestones(trial):
-        conductor.scored(number, step, {"response_fd": (value, value, value)}, {}, None)
+    for stage in conductor.milestones(trial):
+        conductor.scored(number, stage, {"response_fd": (value, value, value)}, {}, None)
 
 
 def start(conductor: Conductor) -> int:
@@ -97,7 +99,7 @@ def test_a_second_report_of_a_milestone_changes_nothing(tmp_path: Path) -> None:
         number = start(conductor)
         finish(conductor, number, 1.0)
         finish(conductor, number, 7.0)
-        assert conductor.scored(number, 10, {"response_fd": (7, 7, 7)}, {}, None) == "stop"
+        assert conductor.scored(number, Stage(10), {"response_fd": (7, 7, 7)}, {}, None) == "stop"
         objective = conductor.ledger.trials[number].objective
         assert objective is not None
         assert objective.value == 1.0

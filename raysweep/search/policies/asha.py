@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raysweep.record.trial import Stage
 from raysweep.search.policies.cohort import Decision, Table, badness, cohort_at
 
 
@@ -25,16 +26,16 @@ class Asha:
     concurrency: int
     maximise: bool = False
 
-    def milestones(self, target: int) -> tuple[int, ...]:
-        return (*(rung for rung in self.rungs if rung < target), target)
+    def milestones(self, target: int) -> tuple[Stage, ...]:
+        return tuple(Stage(step) for step in (*(rung for rung in self.rungs if rung < target), target))
 
-    def decide(self, number: int, step: int, table: Table, exhausted: bool) -> Decision:
-        if step not in self.rungs or step >= table[number].target:
+    def decide(self, number: int, stage: Stage, table: Table, exhausted: bool) -> Decision:
+        if stage.step not in self.rungs or stage.step >= table[number].target:
             return "continue"
-        reported = cohort_at(number, step, table, self.concurrency, exhausted)
+        reported = cohort_at(number, lambda _: stage, table, self.concurrency, exhausted)
         if reported is None:
             return "wait"
-        ranked = sorted(reported, key=lambda view: (badness(view.milestones[step], self.maximise), view.number))
+        ranked = sorted(reported, key=lambda view: (badness(view.milestones[stage].value, self.maximise), view.number))
         kept = {view.number for view in ranked[: len(ranked) // self.eta]}
-        kept.add(next(view.number for view in ranked if view.target > step))
+        kept.add(next(view.number for view in ranked if view.target > stage.step))
         return "continue" if number in kept else "stop"

@@ -1,6 +1,8 @@
-"""At which step counts trials report, so that a policy can compare them."""
+"""At which step counts, or with how many examples, trials report, so that a policy can compare them."""
 
 from __future__ import annotations
+
+import math
 
 from raysweep.errors import InputError
 from raysweep.search.domains import Choice, Domain, Interval
@@ -55,6 +57,28 @@ def reports(steps: Domain, every: int | None, key: str = "stop") -> tuple[int, .
         raise InputError(rule, key=f"{key}.every", value=every)
     multiples = range(every, top + 1, every) if every is not None else ()
     return tuple(sorted({*choices, *multiples}))
+
+
+def counts(examples: int, min_examples: int | None, key: str = "stop") -> tuple[int, ...]:
+    """With how many of N examples trials report before they do with all: `min_examples`, then N/2^k … N/4, N/2.
+
+    So 50 examples give 7, 13 and 25.
+
+    Args:
+        examples: N.
+        min_examples: lowest count; by default an eighth of N, at least 4. With N = 4 or fewer there is then none.
+
+    Raises:
+        InputError: when `min_examples` is below 2, of which no interval can be made, or not below N.
+    """
+    if min_examples is not None and not 2 <= min_examples < examples:
+        rule = f"must be 2 or more and below {examples}, the examples"
+        raise InputError(rule, key=f"{key}.min_examples", value=min_examples)
+    lowest = min_examples if min_examples is not None else max(4, math.ceil(examples / 8))
+    if lowest >= examples:
+        return ()
+    halvings = max(1, round(math.log2(examples / lowest)))
+    return (lowest, *(math.ceil(examples / 2**halving) for halving in range(halvings - 1, 0, -1)))
 
 
 def _span(steps: Domain) -> tuple[int, int, list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
+from raysweep.record.trial import Stage
 from raysweep.search.policies.cohort import Decision, Table, badness, cohort_at
 
 
@@ -24,14 +25,14 @@ class Median:
     concurrency: int
     maximise: bool = False
 
-    def milestones(self, target: int) -> tuple[int, ...]:
-        return (*(step for step in self.steps if step < target), target)
+    def milestones(self, target: int) -> tuple[Stage, ...]:
+        return tuple(Stage(step) for step in (*(step for step in self.steps if step < target), target))
 
-    def decide(self, number: int, step: int, table: Table, exhausted: bool) -> Decision:
-        if step not in self.steps[self.grace :] or step >= table[number].target:
+    def decide(self, number: int, stage: Stage, table: Table, exhausted: bool) -> Decision:
+        if stage.step not in self.steps[self.grace :] or stage.step >= table[number].target:
             return "continue"
-        reported = cohort_at(number, step, table, self.concurrency, exhausted)
+        reported = cohort_at(number, lambda _: stage, table, self.concurrency, exhausted)
         if reported is None:
             return "wait"
-        values = {view.number: badness(view.milestones[step], self.maximise) for view in reported}
+        values = {view.number: badness(view.milestones[stage].value, self.maximise) for view in reported}
         return "stop" if values[number] > statistics.median(values.values()) else "continue"

@@ -2,7 +2,7 @@ import pytest
 
 from raysweep.errors import InputError
 from raysweep.search.domains import parse_domain
-from raysweep.search.policies.ladder import reports, rungs
+from raysweep.search.policies.ladder import counts, reports, rungs
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,37 @@ def test_median_cannot_report_so_often_that_the_reports_fill_the_memory():
         InputError, match=r"stop\.every: must make at most 10000 reports of 1000000000 steps \(found 1\)"
     ):
         reports(parse_domain(10**9, "space.steps"), 1)
+
+
+@pytest.mark.parametrize(
+    ("examples", "min_examples", "expected"),
+    [
+        (50, None, (7, 13, 25)),
+        (10, None, (4,)),
+        (6, None, (4,)),
+        (16, None, (4, 8)),
+        (1000, None, (125, 250, 500)),
+        (4, None, ()),
+        (2, None, ()),
+        (50, 2, (2, 4, 7, 13, 25)),
+        (50, 10, (10, 25)),
+        (50, 49, (49,)),
+        (3, 2, (2,)),
+    ],
+)
+def test_counts_of_examples_double_up_to_half_of_them(examples, min_examples, expected):
+    assert counts(examples, min_examples) == expected
+
+
+@pytest.mark.parametrize("min_examples", [1, 50, 51])
+def test_a_race_must_start_with_some_of_the_examples(min_examples):
+    rule = rf"stop\.min_examples: must be 2 or more and below 50, the examples \(found {min_examples}\)"
+    with pytest.raises(InputError, match=rule):
+        counts(50, min_examples)
+
+
+def test_counts_always_ascend():
+    for examples in range(2, 70):
+        for lowest in (None, *range(2, examples)):
+            found = (*counts(examples, lowest), examples)
+            assert list(found) == sorted(set(found)), (examples, lowest)
