@@ -54,6 +54,7 @@ class Host:
         self._loading = asyncio.Lock()
         self._engine: Any = None
         self._scorer: Any = None
+        self._rows: Any = None
 
     async def ready(self) -> dict[str, Any]:
         """Load everything and say what this host is. What the user can mend comes back as {"error": InputError}."""
@@ -85,9 +86,11 @@ class Host:
         wanted = (self._engine, request.trajectory, request.values, seed, request.blocks, request.to, done)
         blocks = await loop.run_in_executor(None, Blocks, *wanted)  # it may score at once
         try:
-            return await answer
+            scored = await answer
         finally:  # cancelled, or one block has failed: rows that only this trial wanted leave at once
             blocks.cancel()
+        await asyncio.wrap_future(self._rows.settled())  # a journaled milestone's rows outlive this host
+        return scored
 
     async def status(self) -> dict[str, float]:
         """Row-steps made so far, the share of slots filled, and the seconds of stepping (a mean over its lanes)."""
@@ -105,6 +108,7 @@ class Host:
     def _load_now(self) -> None:
         from raysweep.engine.device import open_device
         from raysweep.engine.engine import Engine
+        from raysweep.engine.row_store import RowStore
         from raysweep.engine.scoring import Scorer
         from raysweep.engine.workload import Workload
 
@@ -113,7 +117,9 @@ class Host:
         workload = Workload(plan.spec)
         methods = workload.methods(plan.lanes, device)
         self._scorer = Scorer(workload, plan.slots, device, Path(plan.folder))
-        engine = Engine(methods, plan.slots, device)
+        depends_on = {**workload.stepping, "slots": plan.slots, "device": device.type}
+        self._rows = RowStore(Path(plan.folder) / "rows", depends_on)
+        engine = Engine(methods, plan.slots, device, self._rows)
         for lane in range(plan.lanes):
             threading.Thread(target=engine.work, args=(lane,), daemon=True, name=f"lane-{lane}").start()
         self._engine = engine

@@ -38,7 +38,7 @@ class Blocks:
         to: int,
         done: Callable[[State | Exception], None],
     ) -> None:
-        self._engine, self._key, self._done = engine, key, done
+        self._engine, self._done = engine, done
         self._lock = threading.Lock()
         self._blocks = [range(begin, end) for begin, end in pairwise((0, *ends))]
         self._arrived: dict[int, State] = {}
@@ -49,8 +49,8 @@ class Blocks:
 
     def cancel(self) -> None:
         """Nobody waits any more: rows that only this wanted leave at once."""
-        for block, ticket in zip(self._blocks, self._tickets, strict=True):
-            self._engine.cancel(self._key, block, ticket)
+        for ticket in self._tickets:
+            self._engine.cancel(ticket)
 
     def _arrive(self, block: range, outcome: State | Exception) -> None:
         with self._lock:

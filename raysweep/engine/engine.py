@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from raysweep.engine.lane import Lane, NonFinite, Occupant
-from raysweep.engine.trajectory import Segment, State, Ticket, Trajectory
+from raysweep.engine.row_store import RowStore
+from raysweep.engine.trajectory import Checkpoint, Segment, State, Ticket, Trajectory, TrajectoryId
 from raysweep.errors import TrialFailed
 from raysweep.methods import RowMethod
+
+FAILURES = 1000
+"""Trajectories whose failure is remembered, so that a trial which shares one fails without being stepped again."""
 
 
 @dataclass
@@ -42,15 +46,25 @@ class Engine:
         methods: the same method once per lane (lanes in threads must not share modules that are hooked).
         slots: rows of a lane.
         device: of the lanes.
+        store: keeps what trajectories reached; by default in memory only.
 
     `step_lane` is what a worker thread calls in a loop; `run` does it inline until nothing is left to do.
     """
 
-    def __init__(self, methods: Sequence[RowMethod], slots: int, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        methods: Sequence[RowMethod],
+        slots: int,
+        device: torch.device | None = None,
+        store: RowStore | None = None,
+    ) -> None:
         self.method, self.slots = methods[0], slots
+        self.store = store or RowStore()
         self.counters = Counters()
         self.lanes = [Lane(method, slots, device) for method in methods]
-        self._trajectories: dict[tuple[str, range], Trajectory] = {}
+        self._trajectories: dict[TrajectoryId, Trajectory] = {}
+        """Those that somebody waits for."""
+        self._failures: OrderedDict[TrajectoryId, tuple[int, TrialFailed]] = OrderedDict()
         self._queue: deque[Segment] = deque()
         self._suspects: deque[Segment] = deque()
         self._changed = threading.Condition()
@@ -67,38 +81,35 @@ class Engine:
     ) -> Ticket:
         """Bring trajectory `key` to step `to`; `done` is called with its state there, or with the error.
 
-        `key` stands for (values, seed): whoever passes the same key and the same examples shares their rows. Other
-        examples of the same key are stepped apart, each row in the home slot that it has in any block of examples.
+        `key` stands for `values`: whoever passes the same key, seed and examples shares the same rows. A row's slot
+        follows from `key` and its example, so the rows of two ranges of examples are those of one long range.
         """
-        ticket = Ticket(to, done)
+        of = TrajectoryId(key, seed, examples)
+        found = self.store.nearest(of, to)  # it may read a file, so not under the lock
         with self._changed:
-            trajectory = self._trajectories.setdefault((key, examples), Trajectory(key, seed, examples, values))
-            answer = self._known(trajectory, to)
+            latest = self.store.held(of, to)  # what arrived meanwhile
+            origin = max((one for one in (found, latest) if one), key=lambda one: one.step, default=None)
+            ticket = Ticket(self._trajectories.get(of) or Trajectory(of, values), to, done, origin)
+            answer = self._known(ticket)
             if answer is None:
-                trajectory.tickets.append(ticket)
-                self._begin(trajectory)
+                self._trajectories[of] = ticket.trajectory
+                ticket.trajectory.tickets.append(ticket)
+                self._begin(ticket.trajectory)
         if answer is not None:
             done(answer)
         return ticket
 
-    def cancel(self, key: str, examples: range, ticket: Ticket) -> None:
+    def cancel(self, ticket: Ticket) -> None:
         """Nobody waits for `ticket` any more; rows that only it wanted leave before the next step."""
         with self._changed:
-            trajectory = self._trajectories.get((key, examples))
-            if trajectory is None or ticket not in trajectory.tickets:
+            trajectory = ticket.trajectory
+            if ticket not in trajectory.tickets:
                 return
             trajectory.tickets.remove(ticket)
             segment = trajectory.segment
             if segment is not None and not any(other.step >= segment.end for other in trajectory.tickets):
                 self._drop(segment)
                 self._begin(trajectory)
-
-    def forget(self, key: str, examples: range) -> None:
-        """Free the kept state of a trajectory that nobody waits for."""
-        with self._changed:
-            trajectory = self._trajectories.get((key, examples))
-            if trajectory is not None and not trajectory.tickets:
-                del self._trajectories[key, examples]
 
     def run(self) -> None:
         """Step every lane in this thread until nobody waits."""
@@ -146,16 +157,20 @@ class Engine:
         _deliver(finished)
         return True
 
-    def _known(self, trajectory: Trajectory, to: int) -> State | Exception | None:
-        if trajectory.failed is not None and to > trajectory.failed[0]:
-            return trajectory.failed[1]
-        return trajectory.checkpoints.get(to)
+    def _known(self, ticket: Ticket) -> State | Exception | None:
+        failed = self._failures.get(ticket.trajectory.id)
+        if failed is not None and ticket.step > failed[0]:
+            return failed[1]
+        return ticket.origin.state if ticket.origin is not None and ticket.origin.step == ticket.step else None
 
     def _begin(self, trajectory: Trajectory) -> None:
+        """Queue the trajectory's next segment, or let go of one that nobody waits for."""
         segment = trajectory.next_segment(self.method, self.slots)
         if segment is not None:
             self._queue.append(segment)
             self._changed.notify_all()
+        if not trajectory.tickets:
+            del self._trajectories[trajectory.id]
 
     def _has_work(self, index: int) -> bool:
         return bool(self._suspects or self.lanes[index].occupied) or any(one.admissible for one in self._queue)
@@ -187,11 +202,10 @@ class Engine:
         segment.unfinished -= 1
         if segment.unfinished or not segment.alive:
             return []
+        segment.alive = False
         trajectory = segment.trajectory
-        trajectory.checkpoints[segment.end] = segment.state
-        trajectory.segment = None
-        ready = [ticket for ticket in trajectory.tickets if ticket.step == segment.end]
-        trajectory.tickets = [ticket for ticket in trajectory.tickets if ticket.step != segment.end]
+        self.store.put(trajectory.id, segment.end, segment.state)
+        ready = trajectory.arrive(Checkpoint(segment.end, segment.state))
         self._begin(trajectory)
         return [(ticket, segment.state) for ticket in ready]
 
@@ -199,7 +213,9 @@ class Engine:
         if not segment.alive:
             return []
         trajectory = segment.trajectory
-        trajectory.failed = (step, error)
+        self._failures[trajectory.id] = (step, error)
+        if len(self._failures) > FAILURES:
+            self._failures.popitem(last=False)
         self._drop(segment)
         doomed = [ticket for ticket in trajectory.tickets if ticket.step > step]
         trajectory.tickets = [ticket for ticket in trajectory.tickets if ticket.step <= step]

@@ -1,7 +1,8 @@
 """A trajectory: N rows of one configuration, whatever number of steps is asked of it.
 
 Configurations that differ only in `steps` are one trajectory with several checkpoints. It moves in segments: from the
-largest checkpoint at or below the smallest step count that somebody waits for, to that step count.
+largest checkpoint at or below the smallest step count that somebody waits for, to that step count. It lives as long as
+somebody waits; what it reached is kept by `row_store`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,46 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from raysweep.errors import TrialFailed
 from raysweep.methods import RowMethod, Rows
 
 State = dict[str, Tensor]
 """A row's whole state by name, each `[N, ...]`: `params`, `first`, `second` and `kept.*`."""
 
 
-@dataclass(eq=False)
-class Ticket:
-    """Somebody waits for a trajectory's checkpoint at `step`; `done` gets it, or what went wrong."""
+@dataclass(frozen=True)
+class TrajectoryId:
+    """What tells trajectories of one workload apart.
+
+    Args:
+        key: stands for the configuration without its `steps`.
+        seed: the sweep's.
+        examples: indices of its rows.
+    """
+
+    key: str
+    seed: int
+    examples: range
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All rows of a trajectory after `step` steps."""
 
     step: int
+    state: State
+
+
+@dataclass(eq=False)
+class Ticket:
+    """Somebody waits for a trajectory's checkpoint at `step`; `done` gets its state, or what went wrong.
+
+    `origin` is the nearest checkpoint below that is known; None is the start.
+    """
+
+    trajectory: Trajectory
+    step: int
     done: Callable[[State | Exception], None]
+    origin: Checkpoint | None
 
 
 @dataclass(eq=False)
@@ -65,33 +93,41 @@ class Segment:
 class Trajectory:
     """State of one trajectory; the engine's lock guards it."""
 
-    key: str
-    seed: int
-    examples: range
+    id: TrajectoryId
     values: dict[str, float]
-    checkpoints: dict[int, State] = field(default_factory=dict)
     tickets: list[Ticket] = field(default_factory=list)
     segment: Segment | None = None
-    failed: tuple[int, TrialFailed] | None = None
+
+    @property
+    def seed(self) -> int:
+        """The sweep's seed."""
+        return self.id.seed
+
+    @property
+    def examples(self) -> range:
+        """Example index of each row."""
+        return self.id.examples
 
     def next_segment(self, method: RowMethod, slots: int) -> Segment | None:
         """The segment to run now, or None while one runs or nobody waits."""
         if self.segment is not None or not self.tickets:
             return None
-        if not self.checkpoints:
-            self.checkpoints[0] = initial_state(method, self.rows())
         end = min(ticket.step for ticket in self.tickets)
-        begin = max(step for step in self.checkpoints if step <= end)
+        known = [ticket.origin for ticket in self.tickets if ticket.origin is not None and ticket.origin.step <= end]
+        if known:
+            begin = max(known, key=lambda checkpoint: checkpoint.step)
+        else:
+            begin = Checkpoint(0, initial_state(method, self.rows()))
         count = len(self.examples)
         waiting: dict[int, list[int]] = {}
         for index in range(count):
             waiting.setdefault(self.home(index, slots), []).append(index)
         self.segment = Segment(
             trajectory=self,
-            begin=begin,
+            begin=begin.step,
             end=end,
-            state={name: value.clone() for name, value in self.checkpoints[begin].items()},
-            row_step=torch.full((count,), begin, dtype=torch.int64),
+            state={name: value.clone() for name, value in begin.state.items()},
+            row_step=torch.full((count,), begin.step, dtype=torch.int64),
             waiting=waiting,
             unfinished=count,
         )
@@ -99,11 +135,21 @@ class Trajectory:
 
     def home(self, index: int, slots: int) -> int:
         """The slot that row `index` sits in, in whatever lane of this many slots, in whatever block of examples."""
-        return (self.examples[index] + zlib.crc32(self.key.encode())) % slots
+        return (self.examples[index] + zlib.crc32(self.id.key.encode())) % slots
 
     def rows(self) -> Rows:
         """This trajectory's rows at step 0."""
         return Rows.of(self.seed, self.examples, self.values)
+
+    def arrive(self, reached: Checkpoint) -> list[Ticket]:
+        """The segment is over: the tickets that waited for its end leave, those beyond go on from there."""
+        self.segment = None
+        ready = [ticket for ticket in self.tickets if ticket.step == reached.step]
+        self.tickets = [ticket for ticket in self.tickets if ticket.step != reached.step]
+        for ticket in self.tickets:
+            if ticket.step > reached.step and (ticket.origin is None or ticket.origin.step < reached.step):
+                ticket.origin = reached
+        return ready
 
 
 def initial_state(method: RowMethod, rows: Rows) -> State:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,18 @@ class Workload:
         models |= {f"objective.{name}": model for name, model in self.feature_models.items()}
         found = {f"models.{name}": model.fingerprint for name, model in models.items() if model is not None}
         return {**found, "data": self.data.fingerprint}
+
+    @cached_property
+    def stepping(self) -> dict[str, Any]:
+        """What a row's way depends on beside its configuration, seed, example and lane: kept rows are named by it."""
+        spec = self.spec
+        return {
+            "identity": self.identity,
+            "method": [spec.method, spec.options],
+            "target": [spec.layer, self.unit, spec.direction],
+            "precision": spec.precision,
+            "versions": [version("raysweep"), torch.__version__],
+        }
 
     def check(self) -> None:
         """Try on a few rows that everything fits, before anything is started.

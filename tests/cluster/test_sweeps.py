@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,27 @@ def test_an_interrupted_sweep_continues_to_the_scores_of_an_undisturbed_one(home
     resumed = sweep(home, "storm", "search.sampler=tpe", "budget.trials=10")
     assert scores(resumed) == scores(undisturbed)
     assert [t.config for t in resumed.ledger.trials.values()] == [t.config for t in undisturbed.ledger.trials.values()]
+
+
+def row_steps(event: Event, ledger: Ledger, found: dict[str, int]) -> None:
+    """Note what the sweep's one host has stepped by now; what the journal answers comes before there is one."""
+    if event["event"] == "ended":
+        with suppress(ValueError):
+            host = ray.get_actor(f"own-{str(ledger.sweep_id)[:8]}/host-0", namespace="raysweep")
+            found["steps"] = ray.get(host.status.remote())["row_steps"]
+
+
+def test_an_extended_sweep_goes_on_from_the_rows_of_an_earlier_session(home: Path) -> None:
+    stepped: dict[str, int] = {}
+    sweep(home, "runs", "space.steps=20", on_event=lambda *seen: row_steps(*seen, stepped))
+    assert stepped["steps"] == 4 * 6 * 20
+    extended = sweep(home, "runs", "space.steps.choice=[20, 50]", on_event=lambda *seen: row_steps(*seen, stepped))
+    assert stepped["steps"] == 4 * 6 * 30
+    shutil.rmtree(home / "runs" / "own" / "rows")
+    again = sweep(home, "runs", "space.steps.choice=[20, 50, 60]", on_event=lambda *seen: row_steps(*seen, stepped))
+    assert stepped["steps"] == 4 * 6 * 60
+    assert scores(extended).items() <= scores(again).items()
+    assert scores(again) == scores(sweep(home, "at-once", "space.steps.choice=[20, 50, 60]"))
 
 
 def test_two_objectives_are_both_scored_with_intervals(home: Path) -> None:

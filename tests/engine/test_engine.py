@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from raysweep.engine.engine import Engine
-from raysweep.engine.trajectory import State, kept
+from raysweep.engine.row_store import OVERHEAD, RowStore
+from raysweep.engine.trajectory import Segment, State, Trajectory, kept
 from raysweep.errors import TrialFailed
 from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.noise import normal
@@ -196,12 +200,154 @@ def test_a_shorter_configuration_that_arrives_late_starts_from_the_nearest_check
     assert isinstance(late.outcome, dict)
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations((10, 50, 100))))
+def test_three_step_counts_are_one_trajectory_also_over_restarts(tmp_path: Path, order: tuple[int, ...]) -> None:
+    steps = 0
+    for to in order:  # each in a process of its own
+        engine = Engine([method(torch.float32)], slots=8, store=RowStore(tmp_path))
+        waiter = ask(engine, 0.1, 0.01, to)
+        engine.run()
+        engine.store.settled().result()
+        steps += engine.counters.row_steps
+        undisturbed = Engine([method(torch.float32)], slots=8)
+        reference = ask(undisturbed, 0.1, 0.01, to)
+        undisturbed.run()
+        assert waiter.state.keys() == reference.state.keys()
+        assert all(torch.equal(waiter.state[name], value) for name, value in reference.state.items())
+    largest_below = [max((one for one in order[:i] if one < to), default=0) for i, to in enumerate(order)]
+    assert steps == 5 * sum(to - begin for to, begin in zip(order, largest_below, strict=True))
+    assert steps == 5 * 100 or list(order) != sorted(order)
+
+
+def test_a_known_milestone_is_answered_without_a_step(tmp_path: Path) -> None:
+    for expected in (5 * 20, 0):
+        engine = Engine([method()], slots=8, store=RowStore(tmp_path, memory=0))
+        for _ in range(2):
+            waiter = ask(engine, 0.1, 0.01, 20)
+            engine.run()
+            engine.store.settled().result()
+            assert isinstance(waiter.outcome, dict)
+        assert engine.counters.row_steps == expected
+
+
+def test_nothing_is_stepped_twice_for_those_who_wait_even_when_nothing_is_kept() -> None:
+    engine = Engine([method()], slots=8, store=RowStore(memory=0))
+    waiters = [ask(engine, 0.1, 0.01, 40)]
+    engine.step_lane(0)
+    waiters += [ask(engine, 0.1, 0.01, to) for to in (12, 14, 100)]
+    engine.run()
+    assert all(isinstance(waiter.outcome, dict) for waiter in waiters)
+    assert engine.counters.row_steps == 5 * (40 + 14 + 60)
+
+
+def test_blocks_of_examples_are_the_rows_of_one_trajectory() -> None:
+    engine = Engine([method(torch.float32)], slots=8)
+    whole, blocks = Waiter(), [Waiter(), Waiter()]
+    for examples, waiter in ((range(13), whole), (range(7), blocks[0]), (range(7, 13), blocks[1])):
+        engine.advance("k", {"lr": 0.1, "prior_weight": 0.1}, 7, examples, 20, waiter)
+    engine.run()
+    for name, value in whole.state.items():
+        assert torch.equal(torch.cat([block.state[name] for block in blocks]), value)
+    assert engine.counters.row_steps == 2 * 13 * 20
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    requests=st.lists(
+        st.tuples(st.sampled_from([0.1, 0.03]), st.sampled_from([range(3), range(3, 8)]), st.integers(1, 12)),
+        min_size=1,
+        max_size=8,
+    ),
+    pauses=st.lists(st.lists(st.integers(0, 2), max_size=8), min_size=8, max_size=8),
+    restarts=st.sets(st.integers(0, 7), max_size=3),
+    slots=st.sampled_from([1, 3, 8]),
+    memory=st.sampled_from([0, 5 * OVERHEAD, 2**20]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_what_is_kept_changes_no_trajectory(
+    tmp_path_factory: pytest.TempPathFactory,
+    requests: list[tuple[float, range, int]],
+    pauses: list[list[int]],
+    restarts: set[int],
+    slots: int,
+    memory: int,
+    dtype: torch.dtype,
+) -> None:
+    """Any arrivals, lanes, milestones, memory bound and restarts, after which whoever still waits asks again."""
+    folder = tmp_path_factory.mktemp("rows")
+
+    def start() -> Engine:
+        return Engine([method(dtype) for _ in range(3)], slots, store=RowStore(folder, memory=memory))
+
+    engine = start()
+    waiters: list[Waiter] = []
+    for index, ((lr, examples, to), lanes) in enumerate(zip(requests, pauses, strict=False)):
+        waiters.append(ask(engine, lr, 0.01, to, examples))
+        for lane in lanes:
+            engine.step_lane(lane)
+        if index in restarts:
+            engine.store.settled().result()
+            engine = start()
+            for place, (waiter, (lr, examples, to)) in enumerate(zip(waiters, requests, strict=False)):
+                if waiter.outcome is None:
+                    waiters[place] = ask(engine, lr, 0.01, to, examples)
+    engine.run()
+    engine.store.settled().result()
+    assert engine.store.bytes <= memory
+    for (lr, examples, to), waiter in zip(requests, waiters, strict=True):
+        for shape, tolerance in ((slots, 0.0), *([(5, 1e-10)] if dtype == torch.float64 else [])):
+            alone = Engine([method(dtype)], slots=shape)
+            reference = ask(alone, lr, 0.01, to, examples)
+            alone.run()
+            for name, value in reference.state.items():
+                torch.testing.assert_close(waiter.state[name], value, rtol=0, atol=tolerance)
+
+
+def test_an_engine_keeps_no_trial_that_nobody_waits_for() -> None:
+    engine = Engine([method()], slots=8, store=RowStore(memory=70 * OVERHEAD))
+
+    def alive() -> int:
+        gc.collect()
+        return sum(type(one) in (Trajectory, Segment) for one in gc.get_objects())
+
+    before = alive()
+    for number in range(300):
+        waiter = ask(engine, 1e-3 * (number + 1), 0.01, 2)
+        ticket = engine.advance(f"left {number}", {"lr": 0.1, "prior_weight": 0.1}, 7, range(3), 9, Waiter())
+        engine.step_lane(0)
+        engine.cancel(ticket)
+        engine.run()
+        assert isinstance(waiter.outcome, dict)
+    for number in range(3):
+        assert isinstance(fails(engine, number), TrialFailed)
+    assert 60 * OVERHEAD < engine.store.bytes <= 70 * OVERHEAD
+    del ticket
+    assert alive() == before
+
+
+def fails(engine: Engine, number: int) -> State | Exception | None:
+    waiter = ask(engine, float("inf"), 0.1 + number, 20)
+    engine.run()
+    return waiter.outcome
+
+
+def test_a_trial_that_shares_a_failed_trajectory_fails_without_a_step() -> None:
+    engine = Engine([method()], slots=8)
+    assert isinstance(fails(engine, 0), TrialFailed)
+    before = engine.counters.row_steps
+    assert isinstance(fails(engine, 0), TrialFailed)
+    assert engine.counters.row_steps == before
+    early = ask(engine, float("inf"), 0.1, 1)
+    engine.run()
+    assert isinstance(early.outcome, dict)
+
+
 def test_rows_of_a_cancelled_trial_leave_before_the_next_step() -> None:
     engine = Engine([method()], slots=8)
     waiter = Waiter()
     ticket = engine.advance("a", {"lr": 0.1, "prior_weight": 0.1}, 7, range(5), 1000, waiter)
     engine.step_lane(0)
-    engine.cancel("a", range(5), ticket)
+    engine.cancel(ticket)
     assert not engine.step_lane(0)
     assert engine.counters.row_steps == 5
     assert waiter.outcome is None
@@ -251,7 +397,7 @@ def test_failing_trials_hold_up_no_lane_in_any_interleaving(order: list[int], ca
     for turn, lane in enumerate(order):
         engine.step_lane(lane)
         if cancelled and turn == 12:
-            engine.cancel("k0", range(3), tickets[0])
+            engine.cancel(tickets[0])
     steps = 0
     while sum(engine.step_lane(lane) for lane in range(3)):
         steps += 1
