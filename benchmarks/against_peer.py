@@ -89,6 +89,7 @@ def time_to_winner(races: list[dict[str, Any]], rows: list[Row], rounds: int, sc
     theirs = sum(whole(row["usual peer"], scale) for row in rows) / rounds
     ours = median(race["seconds"] for race in races)
     full = scores_of(trial for row in rows for trial in row["raysweep"]["trials"])
+    best = min(full, key=full.__getitem__)
     return {
         "race_seconds": ours,
         "race_row_steps": median(race["row_steps"] for race in races),
@@ -96,7 +97,7 @@ def time_to_winner(races: list[dict[str, Any]], rows: list[Row], rounds: int, sc
         "extrapolated": scale != 1,
         "ratio": theirs / ours,
         "race_winner": races[-1]["best"]["config"],
-        "grid_winner": dict(min(full, key=full.__getitem__)) if scale == 1 else None,
+        "grid_winner": dict(best) if scale == 1 else None,
     }
 
 

@@ -63,7 +63,7 @@ def overheads(rows: list[dict[str, Any]]) -> None:
         row["overhead_ms"] = 1000 * (row["seconds"] - row["tune_seconds"]) / row["trials"]
         more = row["trials"] - rows[0]["trials"]
         beyond = row["seconds"] - rows[0]["seconds"] - row["tune_seconds"] + rows[0]["tune_seconds"]
-        row["each_further_ms"] = 1000 * beyond / more if more else float("nan")
+        row["each_further_ms"] = 1000 * beyond / more if more else None
 
 
 def main() -> None:
