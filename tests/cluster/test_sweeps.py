@@ -122,6 +122,58 @@ def test_asha_prunes_the_same_trials_however_they_are_scheduled(home: Path) -> N
     assert all(trial.reason and trial.reason.startswith("stopped at step") for trial in pruned)
 
 
+RACE = ("examples=24", "space.lr.choice=[0.3, 0.01, 0.001]", "concurrency=6")
+
+
+def test_a_race_gives_the_unraced_winner_bitwise_and_makes_fewer_row_steps(home: Path) -> None:
+    plain = sweep(home, "plain", *RACE)
+    one = sweep(home, "one", *RACE, "stop.scheduler=race", "hosts.cpus=1")
+    two = sweep(home, "two", *RACE, "stop.scheduler=race", "hosts.count=2", "hosts.cpus=1")
+    trials = one.ledger.trials
+    assert {trial.state for trial in trials.values()} == {"done", "pruned"}
+    assert scores(one) == scores(two)
+    assert [t.state for t in trials.values()] == [t.state for t in two.ledger.trials.values()]
+    for number, trial in trials.items():
+        counts = [milestone.examples for milestone in trial.milestones]
+        assert counts == [4, 6, 12, None][: len(counts)]
+        assert trial.result is not None
+        assert trial.result.metrics["examples"] == (counts[-1] or 24)
+        unraced = plain.ledger.trials[number]
+        if trial.state == "pruned":
+            assert trial.reason == f"stopped at step {trial.config['steps']} of the first {counts[-1]} examples"
+            rows, whole = one.tensors(trial), plain.tensors(unraced)
+            assert all((rows[k] == whole[k][: counts[-1]]).all() for k in ("latent", "response", "explanation"))
+        else:
+            assert trial.objective == unraced.objective
+            rows, whole = one.tensors(trial), plain.tensors(unraced)
+            assert all((rows[name] == whole[name]).all() for name in whole)
+    assert one.best is not None
+    assert plain.best is not None
+    assert (one.best.state, one.best.config) == ("done", plain.best.config)
+    assert set(one.probability) == {number for number, trial in trials.items() if trial.state == "done"}
+
+
+def test_an_interrupted_race_continues_to_the_decisions_of_an_undisturbed_one(home: Path) -> None:
+    race = (*RACE, "stop={scheduler: race, min_examples: 3}")
+    undisturbed = sweep(home, "calm", *race)
+    stops: list[int] = []
+
+    def interrupt(event: Event, ledger: Ledger) -> None:
+        seen = sum(len(trial.milestones) for trial in ledger.trials.values())
+        if event["event"] == "milestone" and seen in (4, 9, 13) and seen not in stops:
+            stops.append(seen)
+            raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            sweep(home, "storm", *race, on_event=interrupt)
+    resumed = sweep(home, "storm", *race)
+    assert stops == [4, 9, 13]
+    assert scores(resumed) == scores(undisturbed)
+    assert resumed.ledger.decisions == undisturbed.ledger.decisions
+    assert {trial.state for trial in resumed.ledger.trials.values()} == {"done", "pruned"}
+
+
 def test_a_trial_that_turns_nan_fails_with_its_reason_and_the_sweep_goes_on(home: Path) -> None:
     weights = {f"classifier.{name}": value for name, value in _load(home / "classifier.safetensors").items()}
     save_file(weights, home / "breaking.safetensors")
