@@ -14,13 +14,14 @@ import platform
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from raysweep.errors import InputError, SweepConflict
+from raysweep.errors import InputError, OutOfMemory, SweepConflict
 from raysweep.explain import explain
 from raysweep.outcome import SweepResult
 from raysweep.preflight import Prepared, describe_objectives, prepare
@@ -75,9 +76,6 @@ def run_prepared(
     prepared: Prepared, on_event: Progress | None = None, notify: Callable[[str], None] | None = None
 ) -> SweepResult:
     """Run a sweep that passed its checks; see `run`."""
-    from raysweep.cluster.pool import HostPool
-    from raysweep.cluster.runtime import ray_runtime
-    from raysweep.cluster.tuning import run_trials
     from raysweep.winner import register_winner
 
     say = notify or (lambda line: None)
@@ -104,13 +102,7 @@ def run_prepared(
             for trial in unsynced:
                 recorder.submit(trial)
             if conductor.has_work:
-                plan, cpus = host_plan(sweep, workload, folder, numerics)
-                name = f"{sweep.name}-{str(ledger.sweep_id)[:8]}"
-                with (
-                    ray_runtime(cpus * sweep.hosts.count),
-                    HostPool(name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus) as pool,
-                ):
-                    run_trials(conductor, lambda number: trial_plan(conductor, pool.preference, number), folder)
+                run_on_hosts(conductor, journal, prepared, say)
             result = SweepResult(sweep.name, folder, ledger)
             late = recorder.close(MLFLOW_PATIENCE, summary=result.summary(), tags=result.tags())
         if late or not recorder.closed_sweep:
@@ -121,6 +113,35 @@ def run_prepared(
             except Exception as error:  # whatever MLflow raises: the results are safe in the journal
                 say(f"the winner is not registered in MLflow ({_line(error)}); run the sweep again to register it")
     return result
+
+
+def run_on_hosts(conductor: Conductor, journal: Journal, prepared: Prepared, say: Callable[[str], None]) -> None:
+    """Run the conductor's trials. Where hosts run out of memory, go on with new ones and lanes half as wide.
+
+    Raises:
+        OutOfMemory: a host cannot load even for lanes of one row.
+    """
+    from raysweep.cluster.pool import HostPool
+    from raysweep.cluster.runtime import ray_runtime
+    from raysweep.cluster.tuning import run_trials
+
+    sweep, folder, ledger = prepared.sweep, prepared.folder, conductor.ledger
+    plan, cpus = host_plan(sweep, prepared.workload, folder, ledger.numerics)
+    name = f"{sweep.name}-{str(ledger.sweep_id)[:8]}"
+    with ray_runtime(cpus * sweep.hosts.count):
+        while conductor.has_work:
+            try:
+                with HostPool(name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus) as pool:
+                    run_trials(conductor, partial(trial_plan, conductor, pool.preference), folder)
+                return
+            except OutOfMemory as error:
+                if error.slots == 1:
+                    raise
+                say(f"{error}: what has not ended starts again in lanes of {error.slots // 2}")
+                journal.append("numerics", numerics={**ledger.numerics, "slots": error.slots // 2})
+            open_session(journal, prepared)
+            conductor = conduct(journal, ledger, sweep, ledger.numerics)
+            plan, _ = host_plan(sweep, prepared.workload, folder, ledger.numerics)
 
 
 def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
@@ -154,18 +175,23 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> dict[s
             versions=versions(),
             chapter=chapter,
         )
+    open_session(journal, prepared)
+    if not ledger.numerics:
+        journal.append("numerics", numerics=numerics_of(sweep))
+    return ledger.numerics
+
+
+def open_session(journal: Journal, prepared: Prepared) -> None:
+    """Journal that this driver runs the sweep from here on."""
     journal.append(
         "session",
         driver={"host": platform.node(), "pid": os.getpid()},
         about={
             "home": str(prepared.file.folder),
-            "media": workload.media,
-            "objectives": list(describe_objectives(workload)),
+            "media": prepared.workload.media,
+            "objectives": list(describe_objectives(prepared.workload)),
         },
     )
-    if not ledger.numerics:
-        journal.append("numerics", numerics=numerics_of(sweep))
-    return ledger.numerics
 
 
 def numerics_of(sweep: Sweep) -> dict[str, Any]:
