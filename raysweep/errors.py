@@ -71,6 +71,17 @@ class TrialFailed(RaysweepError):
     """One trial cannot give a result (its message is the trial's recorded reason); the sweep goes on."""
 
 
+class OutOfMemory(RaysweepError):
+    """Lanes of `slots` rows do not fit into memory; narrower ones may."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        super().__init__(slots)
+
+    def __str__(self) -> str:
+        return f"out of memory with lanes of {self.slots} rows"
+
+
 class HostLost(RaysweepError):
     """No host answered within the deadline."""
 

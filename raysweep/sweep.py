@@ -15,13 +15,14 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from raysweep.errors import InputError, SweepConflict
+from raysweep.errors import InputError, OutOfMemory, SweepConflict
 from raysweep.explain import explain
 from raysweep.outcome import SweepResult
 from raysweep.preflight import Prepared, describe_objectives, prepare
@@ -77,9 +78,7 @@ def run_prepared(
     prepared: Prepared, on_event: Progress | None = None, notify: Callable[[str], None] | None = None
 ) -> SweepResult:
     """Run a sweep that passed its checks; see `run`."""
-    from raysweep.cluster.pool import HostPool
     from raysweep.cluster.runtime import ray_runtime
-    from raysweep.cluster.tuning import run_trials
     from raysweep.winner import register_winner
 
     say = notify or (lambda line: None)
@@ -101,22 +100,15 @@ def run_prepared(
         if not ledger.numerics:
             running.enter_context(ray_runtime(cpus_of(sweep) * sweep.hosts.count))
             settle_numerics(journal, prepared, say)
-        numerics = ledger.numerics
         (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep.plain(), sort_keys=False), encoding="utf-8")
-        conductor = conduct(journal, ledger, sweep, numerics)
+        conductor = conduct(journal, ledger, sweep)
         unsynced = [copy.deepcopy(trial) for trial in ledger.unsynced]
         with recording(prepared, ledger, journal, say) as recorder:
             recorders.append(recorder)
             for trial in unsynced:
                 recorder.submit(trial)
             if conductor.has_work:
-                plan, cpus = host_plan(sweep, workload, folder, numerics), cpus_of(sweep)
-                name = f"{sweep.name}-{str(ledger.sweep_id)[:8]}"
-                with (
-                    ray_runtime(cpus * sweep.hosts.count),
-                    HostPool(name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus) as pool,
-                ):
-                    run_trials(conductor, lambda number: trial_plan(conductor, pool.preference, number), folder)
+                run_on_hosts(conductor, journal, prepared, say)
             result = SweepResult(sweep.name, folder, ledger)
             late = recorder.close(MLFLOW_PATIENCE, summary=result.summary(), tags=result.tags())
         if late or not recorder.closed_sweep:
@@ -127,6 +119,35 @@ def run_prepared(
             except Exception as error:  # whatever MLflow raises: the results are safe in the journal
                 say(f"the winner is not registered in MLflow ({_line(error)}); run the sweep again to register it")
     return result
+
+
+def run_on_hosts(conductor: Conductor, journal: Journal, prepared: Prepared, say: Callable[[str], None]) -> None:
+    """Run the conductor's trials. Where hosts run out of memory, go on with new ones and lanes half as wide.
+
+    Raises:
+        OutOfMemory: a host cannot load even for lanes of one row.
+    """
+    from raysweep.cluster.pool import HostPool
+    from raysweep.cluster.runtime import ray_runtime
+    from raysweep.cluster.tuning import run_trials
+
+    sweep, folder, ledger = prepared.sweep, prepared.folder, conductor.ledger
+    plan, cpus = host_plan(sweep, prepared.workload, folder, ledger.numerics), cpus_of(sweep)
+    name = f"{sweep.name}-{str(ledger.sweep_id)[:8]}"
+    with ray_runtime(cpus * sweep.hosts.count):
+        while conductor.has_work:
+            try:
+                with HostPool(name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus) as pool:
+                    run_trials(conductor, partial(trial_plan, conductor, pool.preference), folder)
+                return
+            except OutOfMemory as error:
+                if error.slots == 1:
+                    raise
+                say(f"{error}: what has not ended starts again in lanes of {error.slots // 2}")
+                journal.append("numerics", numerics={**ledger.numerics, "slots": error.slots // 2})
+            open_session(journal, prepared)
+            conductor = conduct(journal, ledger, sweep)
+            plan = host_plan(sweep, prepared.workload, folder, ledger.numerics)
 
 
 def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
@@ -160,13 +181,18 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> None:
             versions=versions(),
             chapter=chapter,
         )
+    open_session(journal, prepared)
+
+
+def open_session(journal: Journal, prepared: Prepared) -> None:
+    """Journal that this driver runs the sweep from here on."""
     journal.append(
         "session",
         driver={"host": platform.node(), "pid": os.getpid()},
         about={
             "home": str(prepared.file.folder),
-            "media": workload.media,
-            "objectives": list(describe_objectives(workload)),
+            "media": prepared.workload.media,
+            "objectives": list(describe_objectives(prepared.workload)),
         },
     )
 
@@ -190,7 +216,7 @@ def settle_numerics(journal: Journal, prepared: Prepared, say: Callable[[str], N
 def refuse_another(ledger: Ledger, identity: dict[str, Any], prepared: Prepared) -> None:
     """A name stands for one thing: whatever a result depends on must be as it was."""
     given = given_numerics(prepared.sweep) if ledger.numerics else {}
-    known, found = {**ledger.identity, **ledger.numerics}, {**identity, **given}
+    known, found = {**ledger.identity, **ledger.first_numerics}, {**identity, **given}
     measured = {"precision", "slots"} - given.keys()
     for key in sorted({*ledger.identity, *found} - measured if ledger.sweep else ()):
         if known.get(key) != found.get(key):
@@ -228,7 +254,7 @@ def imported(prepared: Prepared) -> list[Any]:
     return [[trial.config, *_told(trial)] for trial in ended]
 
 
-def conduct(journal: Journal, ledger: Ledger, sweep: Sweep, numerics: dict[str, Any]) -> Conductor:
+def conduct(journal: Journal, ledger: Ledger, sweep: Sweep) -> Conductor:
     """The search of a sweep, brought to where the journal stands."""
     space, chapter = sweep.parsed_space, ledger.chapter
     ended = [(config, Outcome(tuple(values) if values else None, pruned)) for config, values, pruned in chapter["warm"]]
@@ -260,7 +286,7 @@ def conduct(journal: Journal, ledger: Ledger, sweep: Sweep, numerics: dict[str, 
     budget = Budget(sweep.budget.trials, sweep.budget.seconds, sweep.budget.row_steps)
 
     def key_of(config: dict[str, Any]) -> str:
-        return _hash([space.config_key(config), ledger.identity, numerics])
+        return _hash([space.config_key(config), ledger.identity, ledger.numerics])
 
     return Conductor(
         ledger, journal.append, space, suggestions, policy, budget, sweep.concurrency, sweep.examples, key_of

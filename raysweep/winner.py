@@ -35,7 +35,7 @@ def best_document(result: SweepResult) -> dict[str, Any]:
     document = {key: known[key] for key in Sweep.model_fields if key in known and key not in searching}
     document["name"] = f"{result.name[: NAME_LIMIT - len(SUFFIX)]}{SUFFIX}"
     document["space"] = dict(best.config)
-    document |= {key: result.ledger.numerics[key] for key in ("precision", "slots")}
+    document |= {key: best.numerics[key] for key in ("precision", "slots")}
     return document
 
 

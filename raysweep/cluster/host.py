@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.cluster.calling import Advance
-from raysweep.errors import InputError, RaysweepError
+from raysweep.errors import InputError, OutOfMemory, RaysweepError
 from raysweep.record.trial import Stage
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class Host:
         self._rows: Any = None
 
     async def ready(self) -> dict[str, Any]:
-        """Load everything and say what this host is. What the user can mend comes back as {"error": InputError}."""
+        """Load everything and say what this host is, or {"error": …}: what the user can mend, or too little memory."""
         try:
             await self._load()
-        except InputError as error:
+        except (InputError, OutOfMemory) as error:
             return {"error": error}
         import torch
 
@@ -68,9 +68,11 @@ class Host:
         return {"node": platform.node(), "pid": os.getpid(), "device": device, "torch": torch.__version__}
 
     async def advance(self, request: Advance) -> dict[str, Any]:
-        """{"objectives", "metrics", "explanations"} at the milestone, or {"failed": reason}."""
+        """{"objectives", "metrics", "explanations"} there, {"failed": reason} or {"out_of_memory": slots}."""
         try:
             await self._load()
+        except OutOfMemory as error:
+            return {"out_of_memory": error.slots}
         except RaysweepError as error:
             return {"failed": str(error)}
         loop = asyncio.get_running_loop()
@@ -103,7 +105,10 @@ class Host:
     async def _load(self) -> None:
         async with self._loading:
             if self._engine is None:
-                await asyncio.get_running_loop().run_in_executor(None, self._load_now)
+                try:
+                    await asyncio.get_running_loop().run_in_executor(None, self._load_now)
+                except Exception as error:
+                    raise self._told(error) from None
 
     def _load_now(self) -> None:
         from raysweep.engine.device import open_device
@@ -128,16 +133,25 @@ class Host:
         """Score a state (in the lane's thread), write the tensors, and answer in plain data."""
         from raysweep.record.explanations import write_explanations
 
-        if isinstance(outcome, Exception):
-            return {"failed": str(outcome)}
         rows, all_rows = request.blocks[-1], self._plan.spec.examples
         stage = Stage(request.to, rows if rows < all_rows else None)
         try:
+            if isinstance(outcome, Exception):
+                raise outcome
             scored = self._scorer.score(outcome, request.values)
             name = f"explanations/{request.key}-{stage.name}.safetensors"
             write_explanations(Path(self._plan.folder) / name, scored.tensors)
-        except Exception as error:
+        except Exception as raised:
+            error = self._told(raised)
+            if isinstance(error, OutOfMemory) and error.slots > 1:
+                return {"out_of_memory": error.slots}
             return {"failed": str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"}
         objectives = {n: [float(s.value), float(s.low), float(s.high)] for n, s in scored.objectives.items()}
         metrics = scored.metrics if request.blocks == (all_rows,) else {"examples": float(rows), **scored.metrics}
         return {"objectives": objectives, "metrics": metrics, "explanations": name}
+
+    def _told(self, error: Exception) -> Exception:
+        """The error, as `OutOfMemory` when that is what it says."""
+        from raysweep.engine.device import out_of_memory
+
+        return OutOfMemory(self._plan.slots) if out_of_memory(error) else error

@@ -39,7 +39,7 @@ class TrialActor(tune.Trainable):
         except HostLost as error:
             host, answer = plan["hosts"][0], {"failed": str(error)}
         self._next += 1
-        last = self._next >= len(plan["milestones"]) or "failed" in answer
+        last = self._next >= len(plan["milestones"]) or "failed" in answer or "out_of_memory" in answer
         return {"step": step, "examples": examples, "host": host, "answer": json.dumps(answer), "done": last}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:

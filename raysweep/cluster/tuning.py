@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import StorageError
+from raysweep.errors import OutOfMemory, StorageError
 from raysweep.record.trial import Stage
 from raysweep.search.conductor import Conductor
 
@@ -133,6 +133,8 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
 
     def _take(self, trial: TuneTrial, result: dict[str, Any]) -> str:
         number, answer = trial.config["number"], json.loads(result["answer"])
+        if "out_of_memory" in answer:
+            raise OutOfMemory(answer["out_of_memory"])
         self._conductor.leased(number, result["host"], trial.trial_id)
         if "failed" in answer:
             self._conductor.failed(number, answer["failed"])
@@ -190,6 +192,7 @@ def run_trials(conductor: Conductor, plan_of: Callable[[int], dict[str, Any]], f
 
     Raises:
         RaysweepError: whatever the conductor raised, as the journal's StorageError.
+        OutOfMemory: the hosts' lanes do not fit; the trials that have not ended are to run again in narrower ones.
         StorageError: Tune ended before all trials did.
     """
     driver = Driver(conductor, plan_of)

@@ -25,6 +25,14 @@ def open_device(kind: str) -> torch.device:
     return torch.device(kind)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the device, torch's allocator on the CPU, or Python had no memory left."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """One torch thread, as on a host, in a process that is not ours alone."""

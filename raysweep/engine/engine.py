@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import torch
 
+from raysweep.engine.device import out_of_memory
 from raysweep.engine.lane import Lane, NonFinite, Occupant
 from raysweep.engine.row_store import RowStore
 from raysweep.engine.trajectory import Checkpoint, Segment, State, Ticket, Trajectory, TrajectoryId
-from raysweep.errors import TrialFailed
+from raysweep.errors import OutOfMemory, TrialFailed
 from raysweep.methods import RowMethod
 
 FAILURES = 1000
@@ -47,6 +48,9 @@ class Engine:
         slots: rows of a lane.
         device: of the lanes.
         store: keeps what trajectories reached; by default in memory only.
+
+    Where a step runs out of memory, all who wait get `OutOfMemory`: the shape of a lane is part of the numerics, so it
+    is for others to change. Only of a lane with one slot that is a trial's failure.
 
     `step_lane` is what a worker thread calls in a loop; `run` does it inline until nothing is left to do.
     """
@@ -141,7 +145,10 @@ class Engine:
         try:
             arrived, broken = lane.advance()
         except Exception as error:
-            self._suspect(lane, error)
+            if out_of_memory(error) and self.slots > 1:
+                self._overflow()
+            else:
+                self._suspect(lane, error)
             return True
         finished: list[tuple[Ticket, State | Exception]] = []
         with self._changed:
@@ -226,6 +233,20 @@ class Engine:
         segment.alive = False
         segment.trajectory.segment = None
 
+    def _overflow(self) -> None:
+        """Lanes of this shape do not fit, whoever sits in them: all who wait are told, and nothing is left to do."""
+        with self._changed:
+            finished: list[tuple[Ticket, State | Exception]] = []
+            for trajectory in self._trajectories.values():
+                finished += [(ticket, OutOfMemory(self.slots)) for ticket in trajectory.tickets]
+                trajectory.tickets = []
+                if trajectory.segment is not None:
+                    self._drop(trajectory.segment)
+            self._trajectories.clear()
+            self._queue.clear()
+            self._suspects.clear()
+        _deliver(finished)
+
     def _suspect(self, lane: Lane, error: Exception) -> None:
         """A step raised: every segment in the lane is run again alone; one that raises alone has failed."""
         with self._changed:
@@ -271,7 +292,8 @@ def _deliver(finished: list[tuple[Ticket, State | Exception]]) -> None:
 
 def _reason(error: Exception) -> str:
     text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else ''}".rstrip(": ")
+    reason = f"{type(error).__name__}: {text[0] if text else ''}".rstrip(": ")
+    return f"out of memory even with one row in a lane ({reason})" if out_of_memory(error) else reason
 
 
 def _non_finite(failure: NonFinite) -> TrialFailed:

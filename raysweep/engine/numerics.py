@@ -6,9 +6,11 @@ kept for as long as the sweep lives.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from raysweep.engine.engine import Engine
 from raysweep.engine.workload import Workload
+from raysweep.errors import RaysweepError
 from raysweep.methods import RowMethod, Rows
 
 CANDIDATES = {"cpu": (16, 8, 32), "cuda": (512, 256, 1024, 128, 2048)}
@@ -104,8 +107,11 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
     began = time.perf_counter()
     for size in sizes:
         for one in precisions or [precision]:
-            if size == sizes[0] or time.perf_counter() - began < PATIENCE:
-                seconds[one, size] = seconds_per_row_step(workload.methods(lanes, device, one), size, device)
+            if not seconds or time.perf_counter() - began < PATIENCE:
+                with suppress(RaysweepError):  # out of memory, or not a number: not a candidate
+                    seconds[one, size] = seconds_per_row_step(workload.methods(lanes, device, one), size, device)
+    if not seconds:
+        seconds[(precisions or [precision])[0], slots or 1] = math.inf
     return Choice(*_fastest(seconds), seconds, agreement)
 
 
@@ -120,10 +126,10 @@ def agree(workload: Workload, device: torch.device) -> Agreement:
     rows = rows.to(device)
     cosines, errors, losses = [], [], []
     for _ in range(2):
-        loss, gradient = _gradient(full, params, rows)
         try:
+            loss, gradient = _gradient(full, params, rows)
             near, turned = _gradient(half, params, rows)
-        except Exception:  # whatever a network raises that has a precision of its own
+        except Exception:  # whatever a network raises that has a precision of its own, or too little memory
             return Agreement(-1.0, float("inf"))
         cosines.append(torch.cosine_similarity(gradient.flatten(1), turned.flatten(1), dim=1))
         errors.append(near - loss)
@@ -135,11 +141,18 @@ def agree(workload: Workload, device: torch.device) -> Agreement:
 
 
 def seconds_per_row_step(methods: Sequence[RowMethod], slots: int, device: torch.device) -> float:
-    """Wall time of a step over the rows that it moves, when every lane is full and at work; the least of a few."""
+    """Wall time of a step over the rows that it moves, when every lane is full and at work; the least of a few.
+
+    Raises:
+        OutOfMemory, TrialFailed: the rows cannot be stepped.
+    """
     engine = Engine(methods, slots, device)
+    failures: list[Any] = []
     values = dict.fromkeys(methods[0].hyperparameters, 0.01)
-    engine.advance("timing", values, 0, range(slots * len(methods)), STEPS + 2, lambda _: None)
+    engine.advance("timing", values, 0, range(slots * len(methods)), STEPS + 2, failures.append)
     times = [_step_all(engine) for _ in range(STEPS + 1)]
+    for failure in failures:
+        raise failure
     return min(times[1:]) / (slots * len(methods))
 
 

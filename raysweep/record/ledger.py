@@ -5,7 +5,8 @@
 | sweep | format, id, sweep, identity, versions, chapter | the sweep file as resolved, the fingerprints that make |
 | | | it this sweep, and where its present search began |
 | session | driver, about | a driver opened the sweep, to run or continue it; what a reader wants to know |
-| numerics | numerics, measured | precision, slots and threads that every host uses from here on; why |
+| numerics | numerics, measured | precision, slots, threads that all hosts use from here on, and why; trials that have |
+| | | not ended are stepped again from the start, but what was decided stays (a trial keeps its planned key) |
 | planned | number, key, config, target | a trial was suggested; it will end `done`, `pruned` or `failed` |
 | leased | number, host, tune_trial | a host works on it |
 | milestone | number, step, examples, objectives, metrics, explanations | it was scored |
@@ -40,6 +41,8 @@ class Ledger:
         self.identity: dict[str, Any] = {}
         self.versions: dict[str, str] = {}
         self.numerics: dict[str, Any] = {}
+        self.first_numerics: dict[str, Any] = {}
+        """Those that the sweep was started with, before any host ran out of memory."""
         self.trials: dict[int, Trial] = {}
         self.targets: dict[int, int] = {}
         self.decisions: dict[tuple[int, Stage], str] = {}
@@ -104,12 +107,17 @@ class Ledger:
 
     def _numerics(self, event: Event) -> None:
         self.numerics = event["numerics"]
+        self.first_numerics = self.first_numerics or self.numerics
+        for trial in self.running:
+            trial.numerics = self.numerics
 
     def _planned(self, event: Event) -> None:
         number = event["number"]
         if number != len(self.trials):
             raise StorageError(f"the journal plans trial {number} after {len(self.trials)} trials")
-        self.trials[number] = Trial(number, event["key"], event["config"], planned=event["time"])
+        self.trials[number] = Trial(
+            number, event["key"], event["config"], planned=event["time"], numerics=self.numerics
+        )
         self.targets[number] = event["target"]
 
     def _leased(self, event: Event) -> None:

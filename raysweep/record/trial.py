@@ -76,6 +76,8 @@ class Trial:
     ended: float | None = None
     mlflow_run: str | None = None
     synced: bool = False
+    numerics: dict[str, Any] = field(default_factory=dict)
+    """What its result was stepped with, or will be."""
 
     @property
     def result(self) -> Milestone | None:

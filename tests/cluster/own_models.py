@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,20 @@ class BreaksOn(nn.Module):
         logits = self.classifier(x)
         bright = x.flatten(1).amax(dim=1, keepdim=True) > 0.95
         return torch.where(bright, torch.full_like(logits, torch.nan), logits)
+
+
+class Crowded(nn.Module):
+    """Asks for more memory than there is for more than four rows, as soon as a file `crowded` lies beside this code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = build_generator()
+
+    def forward(self, z: Tensor) -> Tensor:
+        if len(z) > 4 and Path(__file__).with_name("crowded").exists():
+            z = z + torch.empty(2**50, dtype=torch.uint8)[: z.shape[1]]
+        made: Tensor = self.generator(z)
+        return made
 
 
 def images() -> tuple[np.ndarray, np.ndarray, list[str]]:

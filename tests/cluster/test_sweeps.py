@@ -239,6 +239,30 @@ def test_an_extended_sweep_goes_on_from_the_rows_of_an_earlier_session(home: Pat
     assert scores(again) == scores(sweep(home, "at-once", "space.steps.choice=[20, 50, 60]"))
 
 
+def test_out_of_memory_narrows_the_lanes_and_fails_no_trial(home: Path) -> None:
+    weights = {f"generator.{name}": value for name, value in _load(home / "generator.safetensors").items()}
+    save_file(weights, home / "crowded.safetensors")
+    crowded = ("models.generator={source: 'own_models:Crowded', weights: crowded.safetensors}",)
+    events: list[Event] = []
+    said: list[str] = []
+    roomy = sweep(home, "runs", *crowded, "space.steps=9")
+    narrow = sweep(home, "narrow", *crowded, "slots=4")
+    (home / "crowded").touch()
+    result = sweep(home, "runs", *crowded, notify=said.append, on_event=lambda event, _: events.append(event))
+    assert {trial.state for trial in result.ledger.trials.values()} == {"done"}
+    numerics = [event["numerics"]["slots"] for event in events if event["event"] == "numerics"]
+    assert numerics == [16, 8, 4]
+    assert [line for line in said if "out of memory" in line] == [
+        "out of memory with lanes of 16 rows: what has not ended starts again in lanes of 8",
+        "out of memory with lanes of 8 rows: what has not ended starts again in lanes of 4",
+    ]
+    for trial in result.ledger.trials.values():
+        key = json.dumps(trial.config, sort_keys=True)
+        assert trial.numerics["slots"] == (16 if key in scores(roomy) else 4)
+        assert scores(result)[key] == scores(roomy if key in scores(roomy) else narrow)[key]
+    assert not result.ledger.unsynced
+
+
 def test_two_objectives_are_both_scored_with_intervals(home: Path) -> None:
     result = sweep(
         home,

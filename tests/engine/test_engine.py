@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from raysweep.engine.engine import Engine
 from raysweep.engine.row_store import OVERHEAD, RowStore
 from raysweep.engine.trajectory import Segment, State, Trajectory, kept
-from raysweep.errors import TrialFailed
+from raysweep.errors import OutOfMemory, TrialFailed
 from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.noise import normal
 
@@ -406,6 +406,35 @@ def test_failing_trials_hold_up_no_lane_in_any_interleaving(order: list[int], ca
     for lr, waiter, first in zip(lrs, waiters, (True, False, False, False, False), strict=True):
         if not (cancelled and first):
             assert isinstance(waiter.outcome, TrialFailed if lr == 0.3 else dict)
+
+
+class Greedy(ActivationMaximisation):
+    """A method that asks for more memory than there is, from its fifth step on."""
+
+    def loss(self, params: Tensor, rows: Any) -> Any:
+        if bool((rows.step >= 5).any()):
+            params = params + torch.empty(2**50, dtype=torch.uint8)[:LATENT]
+        return super().loss(params, rows)
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_out_of_memory_is_told_to_all_who_wait_and_fails_a_trial_only_alone(slots: int) -> None:
+    generator, response = networks()
+    engine = Engine([Greedy(generator, response, LATENT, dtype=torch.float64) for _ in range(2)], slots)
+    waiters = [ask(engine, lr, 0.1, to) for lr in (0.1, 0.2, 0.3) for to in (4, 9)]
+    engine.run()
+    for waiter in waiters[1::2]:
+        if slots == 1:
+            assert isinstance(waiter.outcome, TrialFailed)
+            assert "out of memory even with one row" in str(waiter.outcome)
+        else:
+            assert isinstance(waiter.outcome, OutOfMemory)
+            assert waiter.outcome.slots == 4
+    assert all(isinstance(waiter.outcome, dict | OutOfMemory) for waiter in waiters[::2])
+    assert not any(engine._has_work(lane) for lane in range(2))
+    again = ask(engine, 0.1, 0.1, 4)
+    engine.run()
+    assert isinstance(again.outcome, dict)
 
 
 def test_two_lanes_in_threads_give_what_one_gives() -> None:

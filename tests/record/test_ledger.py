@@ -45,6 +45,17 @@ def test_a_trial_that_ended_accepts_no_second_result(tmp_path: Path) -> None:
             journal.append("milestone", number=0, step=30, objectives={}, metrics={}, explanations=None)
 
 
+def test_only_trials_that_have_not_ended_take_on_new_numerics(tmp_path: Path) -> None:
+    ledger = Ledger()
+    with Journal(tmp_path, ledger.apply) as journal:
+        journal.append("numerics", numerics={"slots": 16})
+        fill(journal)
+        journal.append("planned", number=1, key="k1", config={"lr": 0.2, "steps": 20}, target=20)
+        journal.append("numerics", numerics={"slots": 8})
+        journal.append("planned", number=2, key="k2", config={"lr": 0.3, "steps": 20}, target=20)
+    assert [trial.numerics["slots"] for trial in ledger.trials.values()] == [16, 8, 8]
+
+
 def test_a_journal_of_a_later_format_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path, Ledger().apply) as journal, pytest.raises(StorageError, match="format 99"):
         journal.append("sweep", format=99, sweep={}, identity={}, versions={}, id="a", chapter={}, about={})
