@@ -161,6 +161,7 @@ def test_a_value_of_another_type_is_refused(path: Path, line: str, message: str)
         ("budget: {seconds: 0}", "budget.seconds: must be above 0 (found 0)"),
         ("hosts: {count: 0}", "hosts.count: must be at least 1 (found 0)"),
         ("stop: {scheduler: asha, eta: 1}", "stop.eta: must be at least 2 (found 1)"),
+        ("stop: {scheduler: race, min_examples: 1}", "stop.min_examples: must be at least 2 (found 1)"),
         ("folder: nope", "folder: must be a folder that exists (found 'nope')"),
         ("mlflow: mlruns", "mlflow: must be the URI of an MLflow server or of a database (found 'mlruns'). For"),
     ],
@@ -271,6 +272,11 @@ def test_objectives_that_are_none_are_refused(path: Path, objective: str, messag
             "stop: {scheduler: asha, min_steps: 100}",
             "2: stop.min_steps: must be 1 or more and below 27, the most steps",
         ),
+        (
+            "stop: {scheduler: race, min_examples: 50}",
+            "2: stop.min_examples: must be 2 or more and below 50, the examples (found 50)",
+        ),
+        ("stop: {scheduler: rase}", "2: stop.scheduler: no such choice (found 'rase'). Did you mean 'race'?"),
     ],
 )
 def test_keys_that_do_not_go_together_are_refused(path: Path, lines: str, message: str) -> None:

@@ -84,9 +84,9 @@ class Sweep:
         self.journal.append("planned", number=number, key=f"k{number}", config=config, target=steps)
         self.journal.append("leased", number=number, host="host", tune_trial="t")
 
-    def score(self, number: int, value: float, step: int = 100) -> None:
-        objectives = {"response_fd": [value, value, value]}
-        self.journal.append("milestone", number=number, step=step, objectives=objectives, metrics={}, explanations=None)
+    def score(self, number: int, value: float, step: int = 100, **examples: int) -> None:
+        measured = {"objectives": {"response_fd": [value, value, value]}, "metrics": {}, "explanations": None}
+        self.journal.append("milestone", number=number, step=step, **examples, **measured)
 
     def end(self, number: int, state: str = "done", reason: str | None = None) -> None:
         self.journal.append("ended", number=number, state=state, reason=reason)
@@ -192,6 +192,17 @@ def test_trials_that_differ_only_in_steps_count_their_row_steps_once(begin: Begi
         sweep.start(number, lr, steps)
         sweep.score(number, 0.5, steps)
     assert (tally.planned, tally.ended, tally.row_steps) == (3, 0, 6000)
+
+
+def test_of_a_race_only_the_rows_that_were_stepped_count(begin: Begin) -> None:
+    tally = Tally(examples=10)
+    sweep = begin(tally.count)
+    for number, steps in enumerate([500, 100]):
+        sweep.start(number, 0.1, steps)
+        sweep.score(number, 0.5, steps, examples=4)
+    assert tally.row_steps == 500 * 4
+    sweep.score(1, 0.5, 100)
+    assert tally.row_steps == 500 * 4 + 100 * 6
 
 
 def test_of_an_earlier_session_nothing_is_said_and_its_row_steps_are_not_this_ones_speed(

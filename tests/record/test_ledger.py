@@ -9,6 +9,7 @@ import pytest
 from raysweep.errors import StorageError
 from raysweep.record.journal import Journal
 from raysweep.record.ledger import Ledger
+from raysweep.record.trial import Stage
 
 
 def fill(journal: Journal) -> None:
@@ -36,6 +37,30 @@ def test_a_replayed_journal_gives_the_same_ledger(tmp_path: Path) -> None:
     trial = replayed.trials[0]
     assert (trial.state, trial.objective and trial.objective.value, trial.mlflow_run) == ("done", 2.0, "abc")
     assert trial.synced
+
+
+def test_a_journal_without_counts_of_examples_scored_all_of_them(tmp_path: Path) -> None:
+    """Journals of before there were races."""
+    ledger = Ledger()
+    with Journal(tmp_path, ledger.apply) as journal:
+        fill(journal)
+        journal.append("decision", number=0, step=10, decision="continue")
+    assert [milestone.stage for milestone in ledger.trials[0].milestones] == [Stage(10), Stage(20)]
+    assert ledger.decisions == {(0, Stage(10)): "continue"}
+
+
+def test_a_trial_is_scored_once_with_each_count_of_examples(tmp_path: Path) -> None:
+    ledger = Ledger()
+    measured = {"objectives": {"response_fd": [1, 0, 2]}, "metrics": {}, "explanations": None}
+    with Journal(tmp_path, ledger.apply) as journal:
+        journal.append("planned", number=0, key="k0", config={"lr": 0.1, "steps": 20}, target=20)
+        journal.append("milestone", number=0, step=20, examples=7, **measured)
+        journal.append("decision", number=0, step=20, examples=7, decision="continue")
+        journal.append("milestone", number=0, step=20, **measured)
+        with pytest.raises(StorageError, match="trial 0 twice at step 20 of the first 7 examples"):
+            journal.append("milestone", number=0, step=20, examples=7, **measured)
+    assert [milestone.stage for milestone in ledger.trials[0].milestones] == [Stage(20, 7), Stage(20)]
+    assert ledger.decisions == {(0, Stage(20, 7)): "continue"}
 
 
 def test_a_trial_that_ended_accepts_no_second_result(tmp_path: Path) -> None:
