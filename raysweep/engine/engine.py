@@ -98,6 +98,7 @@ class Engine:
             if answer is None:
                 self._trajectories[of] = ticket.trajectory
                 ticket.trajectory.tickets.append(ticket)
+                self._shorten(ticket.trajectory.segment, to)
                 self._begin(ticket.trajectory)
         if answer is not None:
             done(answer)
@@ -169,6 +170,24 @@ class Engine:
         if failed is not None and ticket.step > failed[0]:
             return failed[1]
         return ticket.origin.state if ticket.origin is not None and ticket.origin.step == ticket.step else None
+
+    def _shorten(self, segment: Segment | None, to: int) -> None:
+        """Let a segment on its way beyond `to` end there first, unless one of its rows may have passed it already."""
+        if segment is None or not segment.begin < to < segment.end:
+            return
+        seats = [
+            (lane, slot)
+            for lane in self.lanes
+            for slot, occupant in enumerate(lane.occupants)
+            if occupant is not None and occupant.segment is segment
+        ]
+        steps = [int(lane.step[slot]) for lane, slot in seats]
+        steps += [int(segment.row_step[index]) for rows in segment.waiting.values() for index in rows]
+        if len(steps) < len(segment.row_step) or max(steps) + 1 >= to:  # a lane may be in the middle of a step
+            return
+        segment.end = to
+        for lane, slot in seats:
+            lane.end[slot] = to
 
     def _begin(self, trajectory: Trajectory) -> None:
         """Queue the trajectory's next segment, or let go of one that nobody waits for."""

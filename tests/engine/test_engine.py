@@ -237,7 +237,41 @@ def test_nothing_is_stepped_twice_for_those_who_wait_even_when_nothing_is_kept()
     waiters += [ask(engine, 0.1, 0.01, to) for to in (12, 14, 100)]
     engine.run()
     assert all(isinstance(waiter.outcome, dict) for waiter in waiters)
-    assert engine.counters.row_steps == 5 * (40 + 14 + 60)
+    assert engine.counters.row_steps == 5 * 100
+
+
+@pytest.mark.parametrize(("passed", "extra"), [(0, 0), (8, 0), (9, 10), (10, 10), (30, 10)])
+def test_a_shorter_configuration_that_is_asked_for_on_the_way_is_met_there(passed: int, extra: int) -> None:
+    engine = Engine([method(torch.float32)], slots=8)
+    longer = ask(engine, 0.1, 0.01, 40)
+    for _ in range(passed):
+        engine.step_lane(0)
+    shorter = ask(engine, 0.1, 0.01, 10)
+    engine.run()
+    assert engine.counters.row_steps == 5 * (40 + extra)
+    for waiter, to in ((longer, 40), (shorter, 10)):
+        alone = Engine([method(torch.float32)], slots=8)
+        reference = ask(alone, 0.1, 0.01, to)
+        alone.run()
+        assert all(torch.equal(waiter.state[name], value) for name, value in reference.state.items())
+
+
+def test_trials_asked_for_while_threads_step_get_what_they_get_alone() -> None:
+    engine = Engine([method(torch.float32), method(torch.float32)], slots=8)
+    threads = [threading.Thread(target=engine.work, args=(lane,)) for lane in range(2)]
+    for thread in threads:
+        thread.start()
+    waiters = {to: ask(engine, 0.1, 0.01, to) for to in (300, 200, 120, 60, 30, 20)}
+    while any(waiter.outcome is None for waiter in waiters.values()):
+        threading.Event().wait(0.01)
+    engine.close()
+    for thread in threads:
+        thread.join()
+    alone = Engine([method(torch.float32)], slots=8)
+    for to in sorted(waiters):
+        reference = ask(alone, 0.1, 0.01, to)
+        alone.run()
+        assert all(torch.equal(waiters[to].state[name], value) for name, value in reference.state.items())
 
 
 def test_blocks_of_examples_are_the_rows_of_one_trajectory() -> None:
