@@ -28,7 +28,7 @@ MARGIN = 0.9
 """Another precision or size than the usual one must take less than this share of its time."""
 PATIENCE = 20.0
 """Seconds after which no further candidate is tried."""
-STEPS = 4
+STEPS = 3
 """Of each candidate, after a first one that is not timed."""
 PROBES = 16
 """Rows on which two precisions are compared."""
@@ -101,17 +101,23 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
         slots: rows of a lane, or None: the fastest of a few.
     """
     agreement = agree(workload, device) if precision == "auto" else None
-    precisions = ([] if agreement is None else ["float32"]) + (["bfloat16"] if agreement and agreement.holds else [])
+    precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
     sizes = (slots,) if slots else CANDIDATES[device.type]
     seconds: dict[tuple[str, int], float] = {}
     began = time.perf_counter()
-    for size in sizes:
-        for one in precisions or [precision]:
-            if not seconds or time.perf_counter() - began < PATIENCE:
-                with suppress(RaysweepError):  # out of memory, or not a number: not a candidate
-                    seconds[one, size] = seconds_per_row_step(workload.methods(lanes, device, one), size, device)
+
+    def measure(one: str, size: int) -> None:
+        with suppress(RaysweepError):  # out of memory, or not a number: not a candidate
+            seconds[one, size] = seconds_per_row_step(workload.methods(lanes, device, one), size, device)
+
+    for one in precisions:
+        measure(one, sizes[0])
+    faster = _fastest(seconds)[0] if seconds else precisions[0]
+    for size in sizes[1:]:
+        if not seconds or time.perf_counter() - began < PATIENCE:
+            measure(faster, size)
     if not seconds:
-        seconds[(precisions or [precision])[0], slots or 1] = math.inf
+        seconds[faster, slots or 1] = math.inf
     return Choice(*_fastest(seconds), seconds, agreement)
 
 
@@ -170,9 +176,9 @@ def _step_all(engine: Engine) -> float:
 
 
 def _fastest(seconds: dict[tuple[str, int], float]) -> tuple[str, int]:
-    """The usual pair, which was measured first, unless another takes clearly less time."""
+    """The pair that was measured first, unless a later one takes clearly less time; and so on."""
     chosen = next(iter(seconds))
-    for pair in sorted(seconds, key=lambda pair: pair[1] != chosen[1]):  # first the other precision at the usual size
+    for pair in seconds:
         if seconds[pair] < MARGIN * seconds[chosen]:
             chosen = pair
     return chosen
