@@ -216,6 +216,24 @@ def test_every_score_is_that_of_a_plain_loop(spec: WorkloadSpec, images: np.ndar
     np.testing.assert_array_equal(result.tensors["replicates.kid"], result.objectives["kid"].replicates)
 
 
+def test_the_first_rows_are_scored_as_they_are_among_all_against_the_same_reference(
+    spec: WorkloadSpec, images: np.ndarray
+) -> None:
+    scorer, first = make_scorer(spec), 3
+    rows = searched(scorer)
+    whole, part = (scorer.score({k: v[:m] for k, v in rows.items()}, WEIGHTS) for m in (N, first))
+    for name in ("explanation", "latent", "response"):
+        np.testing.assert_array_equal(part.tensors[name], whole.tensors[name][:first])
+    real = images.astype(np.float32) / 255
+    responses = sorted(each(build(Classifier(), "classifier").double(), real)[:, SNEAKER])
+    extreme, found = np.array(responses[-N:]), part.tensors["response"]
+    shift, spread = found.mean() - extreme.mean(), found.std(ddof=1) - extreme.std(ddof=1)
+    one = part.objectives["response_fd"]
+    assert one.value == pytest.approx(shift**2 + spread**2, rel=1e-8)
+    assert one.low <= one.value <= one.high
+    assert (one.n, one.replicates.shape) == (first, (400,))
+
+
 def test_features_are_the_classifiers_penultimate_ones_unless_said_otherwise(
     spec: WorkloadSpec, images: np.ndarray
 ) -> None:

@@ -167,6 +167,20 @@ def test_a_lost_explanation_file_costs_the_pictures_and_nothing_else(folder: Pat
     assert "k9-100" in run.data.tags["raysweep.no_pictures.step-100"]
 
 
+def test_the_counts_of_examples_of_a_race_lie_apart_at_one_step(folder: Path) -> None:
+    recorder = _recorder(folder, "race")
+    first = replace(_milestone(0, 100, 3.5), examples=4, time=1_700_000_050.0)
+    trial = replace(_trial(0, (100,)), milestones=[first, _milestone(0, 100)])
+    run = recorder._client.get_run(recorder.record(trial))
+    assert run.data.metrics["response_fd"] == 2.5
+    assert sorted(_points(recorder, run.info.run_id, "response_fd")) == [
+        (100, 1_700_000_050_000, 3.5),
+        (100, 1_700_000_100_000, 2.5),
+    ]
+    folders = {file.path for file in recorder._client.list_artifacts(run.info.run_id, "explanations")}
+    assert folders == {"explanations/step-000100", "explanations/step-000100-first-004"}
+
+
 @pytest.mark.parametrize("drawn", [True, False])
 def test_what_cannot_be_heard_or_drawn_costs_neither_the_tensors_nor_the_rest(
     tmp_path: Path, folder: Path, drawn: bool
