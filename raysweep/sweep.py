@@ -36,6 +36,8 @@ from raysweep.search.suggest import Suggestions
 from raysweep.sweepfile import Sweep, load_sweep
 
 if TYPE_CHECKING:
+    from raysweep.cluster.host import HostPlan
+    from raysweep.cluster.pool import HostPool
     from raysweep.engine.workload import Workload
 
 STORAGE = "raysweep-runs"
@@ -104,13 +106,13 @@ def run_prepared(
             for trial in unsynced:
                 recorder.submit(trial)
             if conductor.has_work:
-                plan, cpus = host_plan(sweep, workload, folder, numerics)
                 name = f"{sweep.name}-{str(ledger.sweep_id)[:8]}"
+                plan, cpus = host_plan(name, sweep, workload, folder, numerics)
                 with (
                     ray_runtime(cpus * sweep.hosts.count),
-                    HostPool(name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus) as pool,
+                    HostPool(plan, sweep.hosts.count, cpus, sweep.hosts.gpus, say) as pool,
                 ):
-                    run_trials(conductor, lambda number: trial_plan(conductor, pool.preference, number), folder)
+                    run_trials(conductor, lambda number: trial_plan(conductor, pool, number), folder)
             result = SweepResult(sweep.name, folder, ledger)
             late = recorder.close(MLFLOW_PATIENCE, summary=result.summary(), tags=result.tags())
         if late or not recorder.closed_sweep:
@@ -245,26 +247,29 @@ def conduct(journal: Journal, ledger: Ledger, sweep: Sweep, numerics: dict[str, 
     )
 
 
-def host_plan(sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str, Any]) -> tuple[Any, int]:
-    """What each host is started with, and how many CPUs it takes."""
+def host_plan(
+    name: str, sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str, Any]
+) -> tuple[HostPlan, int]:
+    """What a sweep, under a name of its own, joins each host with, and how many CPUs a host takes."""
     from raysweep.cluster.host import HostPlan
 
     cpus = sweep.hosts.cpus or max(1, len(os.sched_getaffinity(0)) // sweep.hosts.count)
     lanes = cpus if numerics["device"] == "cpu" else 1
-    return HostPlan(workload.spec, str(folder.resolve()), numerics["slots"], lanes, numerics["device"]), cpus
+    return HostPlan(name, workload.spec, str(folder.resolve()), numerics["slots"], lanes, numerics["device"]), cpus
 
 
-def trial_plan(conductor: Conductor, preference: Callable[[str], list[str]], number: int) -> dict[str, Any]:
+def trial_plan(conductor: Conductor, pool: HostPool, number: int) -> dict[str, Any]:
     """The config of a trial's actor."""
     trial = conductor.ledger.trials[number]
     trajectory = trajectory_key(trial.config)
     return {
+        "session": pool.session,
         "number": number,
         "key": trial.key,
         "trajectory": trajectory,
         "values": {name: float(value) for name, value in trial.config.items() if name != "steps"},
         "milestones": list(conductor.milestones(trial)),
-        "hosts": preference(trajectory),
+        "hosts": pool.preference(trajectory),
     }
 
 

@@ -14,7 +14,8 @@ from raysweep.errors import HostLost
 class TrialActor(tune.Trainable):
     """One trial at a time, reused for the next.
 
-    Its config: `number`, `key`, `trajectory`, `values`, `milestones` still to be reached, `hosts` by preference.
+    Its config: `session` of its driver, `number`, `key`, `trajectory`, `values`, `milestones` still to be reached, and
+    `hosts` by preference.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -31,7 +32,7 @@ class TrialActor(tune.Trainable):
         """Reach the next milestone; the host's answer comes back in JSON, because Tune flattens mappings."""
         plan = self._plan
         milestone = plan["milestones"][self._next]
-        request = Advance(plan["number"], plan["key"], plan["trajectory"], plan["values"], milestone)
+        request = Advance(plan["session"], plan["number"], plan["key"], plan["trajectory"], plan["values"], milestone)
         try:
             host, answer = advance_somewhere(plan["hosts"], request)
         except HostLost as error:

@@ -7,13 +7,14 @@ their segments began, so a lane stays full while there is work (continuous batch
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from raysweep.engine.lane import Lane, NonFinite, Occupant
+from raysweep.engine.occupancy import Share
 from raysweep.engine.trajectory import Segment, State, Ticket, Trajectory
 from raysweep.errors import TrialFailed
 from raysweep.methods import RowMethod
@@ -39,19 +40,25 @@ class Engine:
         methods: the same method once per lane (lanes in threads must not share modules that are hooked).
         slots: rows of a lane.
         device: of the lanes.
+        changed: the lock, and the sign that there is work; shared by engines whose lanes the same threads step.
 
-    `step_lane` is what a worker thread calls in a loop; `run` does it inline until nothing is left to do.
+    `step_lane` is what a worker thread calls in a loop (`turns`); `run` does it inline until nothing is left to do.
     """
 
-    def __init__(self, methods: Sequence[RowMethod], slots: int, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        methods: Sequence[RowMethod],
+        slots: int,
+        device: torch.device | None = None,
+        changed: threading.Condition | None = None,
+    ) -> None:
         self.method, self.slots = methods[0], slots
         self.counters = Counters()
         self.lanes = [Lane(method, slots, device) for method in methods]
-        self._trajectories: dict[str, Trajectory] = {}
+        self._trajectories: dict[tuple[str, int, range], Trajectory] = {}
         self._queue: deque[Segment] = deque()
         self._suspects: deque[Segment] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
+        self._changed = changed or threading.Condition()
 
     def advance(
         self,
@@ -61,14 +68,16 @@ class Engine:
         examples: range,
         to: int,
         done: Callable[[State | Exception], None],
+        owner: str = "",
     ) -> Ticket:
         """Bring trajectory `key` to step `to`; `done` is called with its state there, or with the error.
 
-        `key` stands for (values, seed, examples): whoever passes the same key shares the same rows.
+        `key` stands for the values: whoever passes the same key, seed and examples shares the same rows. `owner` is the
+        sweep that the rows are counted for.
         """
-        ticket = Ticket(to, done)
         with self._changed:
-            trajectory = self._trajectories.setdefault(key, Trajectory(key, seed, examples, values))
+            trajectory = self._trajectories.setdefault((key, seed, examples), Trajectory(key, seed, examples, values))
+            ticket = Ticket(trajectory, to, done, owner)
             answer = self._known(trajectory, to)
             if answer is None:
                 trajectory.tickets.append(ticket)
@@ -77,11 +86,11 @@ class Engine:
             done(answer)
         return ticket
 
-    def cancel(self, key: str, ticket: Ticket) -> None:
+    def cancel(self, ticket: Ticket) -> None:
         """Nobody waits for `ticket` any more; rows that only it wanted leave before the next step."""
+        trajectory = ticket.trajectory
         with self._changed:
-            trajectory = self._trajectories.get(key)
-            if trajectory is None or ticket not in trajectory.tickets:
+            if ticket not in trajectory.tickets:
                 return
             trajectory.tickets.remove(ticket)
             segment = trajectory.segment
@@ -89,30 +98,22 @@ class Engine:
                 self._drop(segment)
                 self._begin(trajectory)
 
-    def forget(self, key: str) -> None:
+    def forget(self, key: str, seed: int, examples: range) -> None:
         """Free the kept state of a trajectory that nobody waits for."""
         with self._changed:
-            trajectory = self._trajectories.get(key)
+            trajectory = self._trajectories.get((key, seed, examples))
             if trajectory is not None and not trajectory.tickets:
-                del self._trajectories[key]
+                del self._trajectories[key, seed, examples]
+
+    def take_occupancy(self) -> list[dict[frozenset[str], Share]]:
+        """Whom each lane worked for since this was last asked."""
+        with self._changed:
+            return [lane.occupancy.take() for lane in self.lanes]
 
     def run(self) -> None:
         """Step every lane in this thread until nobody waits."""
         while sum(self.step_lane(index) for index in range(len(self.lanes))):
             pass
-
-    def work(self, index: int) -> None:
-        """Step lane `index` until the engine closes; sleeps while there is nothing to do."""
-        while not self._closed:
-            if not self.step_lane(index):
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closed or self._has_work(index), timeout=1.0)
-
-    def close(self) -> None:
-        """Let the workers end."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
     def step_lane(self, index: int) -> bool:
         """Admit waiting rows to a lane and step it once; False when it had nothing to step."""
@@ -120,8 +121,8 @@ class Engine:
         with self._changed:
             self._evict_dropped(lane)
             self._admit(lane)
-            occupied = len(lane.occupied)
-        if not occupied:
+            rows = _owned(lane)
+        if not rows:
             return False
         try:
             arrived, broken = lane.advance()
@@ -130,8 +131,9 @@ class Engine:
             return True
         finished: list[tuple[Ticket, State | Exception]] = []
         with self._changed:
-            self.counters.row_steps += occupied
+            self.counters.row_steps += sum(rows.values())
             self.counters.slot_steps += lane.slots
+            lane.occupancy.count(rows)
             for failure in broken:
                 finished += self._fail(failure.occupant.segment, failure.step, _non_finite(failure))
             for slot in arrived:
@@ -152,7 +154,8 @@ class Engine:
             self._queue.append(segment)
             self._changed.notify_all()
 
-    def _has_work(self, index: int) -> bool:
+    def has_work(self, index: int) -> bool:
+        """Whether a step of lane `index` would do something; for who holds the lock."""
         return bool(self._suspects or self.lanes[index].occupied) or any(one.admissible for one in self._queue)
 
     def _admit(self, lane: Lane) -> None:
@@ -241,6 +244,14 @@ class Engine:
 
 def _segments(lane: Lane) -> Iterable[Segment]:
     return (occupant.segment for occupant in lane.occupants if occupant is not None)
+
+
+def _owned(lane: Lane) -> Counter[frozenset[str]]:
+    """The number of a lane's rows by the sweeps that wait for them."""
+    rows: Counter[frozenset[str]] = Counter()
+    for segment, count in Counter(_segments(lane)).items():
+        rows[segment.trajectory.owners] += count
+    return rows
 
 
 def _deliver(finished: list[tuple[Ticket, State | Exception]]) -> None:

@@ -22,10 +22,12 @@ State = dict[str, Tensor]
 
 @dataclass(eq=False)
 class Ticket:
-    """Somebody waits for a trajectory's checkpoint at `step`; `done` gets it, or what went wrong."""
+    """Somebody of the sweep `owner` waits for a checkpoint at `step`; `done` gets it, or what went wrong."""
 
+    trajectory: Trajectory
     step: int
     done: Callable[[State | Exception], None]
+    owner: str
 
 
 @dataclass(eq=False)
@@ -100,6 +102,11 @@ class Trajectory:
     def home(self, index: int, slots: int) -> int:
         """The slot that row `index` sits in, in whatever lane of this many slots."""
         return (self.examples[index] + zlib.crc32(self.key.encode())) % slots
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """The sweeps that wait for it."""
+        return frozenset(ticket.owner for ticket in self.tickets)
 
     def rows(self) -> Rows:
         """This trajectory's rows at step 0."""

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -163,6 +165,14 @@ class Workload:
         models |= {f"objective.{name}": model for name, model in self.feature_models.items()}
         found = {f"models.{name}": model.fingerprint for name, model in models.items() if model is not None}
         return {**found, "data": self.data.fingerprint}
+
+    @cached_property
+    def stepping(self) -> str:
+        """Fingerprint of what steps rows: workloads with the same one may have theirs in the same lanes."""
+        spec, latent = self.spec, self.generator.latent
+        networks = [self.generator.fingerprint, latent, self.classifier.fingerprint, spec.layer, self.unit]
+        depends_on = [spec.method, spec.options, spec.direction, spec.precision, *networks]
+        return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
 
     def check(self) -> None:
         """Try on a few rows that everything fits, before anything is started.

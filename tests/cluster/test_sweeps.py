@@ -82,7 +82,7 @@ def test_two_hosts_give_bitwise_what_one_gives(home: Path) -> None:
     one = sweep(home, "one", "hosts.cpus=2")
     two = sweep(home, "two", "hosts.count=2", "hosts.cpus=1")
     assert scores(one) == scores(two)
-    assert {str(trial.host).split("/")[1] for trial in two.ledger.trials.values()} == {"host-0", "host-1"}
+    assert {trial.host for trial in two.ledger.trials.values()} == {"host-1-0-0", "host-1-0-1"}
     assert one.trials["response_fd"].notna().all()
 
 
@@ -94,15 +94,15 @@ def test_killing_one_of_two_hosts_moves_its_trials_and_changes_no_score(home: Pa
 
     def kill_once(event: Event, ledger: Ledger) -> None:
         if event["event"] == "leased":
-            hosts.setdefault(event["number"], []).append(event["host"].split("/")[1])
-        if event["event"] == "milestone" and hosts[event["number"]][-1] == "host-0" and not killed:
-            host = ray.get_actor(f"own-{str(ledger.sweep_id)[:8]}/host-0", namespace="raysweep")
-            killed.append(ray.get(host.ready.remote())["pid"])
+            hosts.setdefault(event["number"], []).append(event["host"])
+        if event["event"] == "milestone" and hosts[event["number"]][-1] == "host-1-0-0" and not killed:
+            host = ray.get_actor("host-1-0-0", namespace="raysweep")
+            killed.append(ray.get(host.renew.remote("nobody"))["pid"])
             os.kill(killed[0], signal.SIGKILL)
 
     disturbed = sweep(home, "storm", *long, on_event=kill_once)
     assert killed
-    assert ["host-0", "host-1"] in hosts.values()
+    assert ["host-1-0-0", "host-1-0-1"] in hosts.values()
     assert scores(disturbed) == scores(undisturbed)
     assert {trial.state for trial in disturbed.ledger.trials.values()} == {"done"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
@@ -173,12 +172,41 @@ def test_a_shorter_configuration_that_arrives_late_starts_from_the_nearest_check
     assert isinstance(late.outcome, dict)
 
 
+def test_rows_of_another_seed_or_of_other_examples_are_other_rows_in_the_same_home_slots() -> None:
+    together, values = Engine([method(torch.float32)], slots=8), {"lr": 0.1, "prior_weight": 0.1}
+    asked = [(7, range(5)), (8, range(5)), (7, range(2, 9))]
+    found, alone = [Waiter() for _ in asked], [Waiter() for _ in asked]
+    for (seed, examples), waiter, lonely in zip(asked, found, alone, strict=True):
+        together.advance("k", values, seed, examples, 30, waiter)
+        engine = Engine([method(torch.float32)], slots=8)
+        engine.advance("k", values, seed, examples, 30, lonely)
+        engine.run()
+    together.run()
+    assert together.counters.row_steps == 30 * (5 + 5 + 7)
+    for waiter, lonely in zip(found, alone, strict=True):
+        assert all(torch.equal(value, lonely.state[name]) for name, value in waiter.state.items())
+    assert torch.equal(found[0].state["params"][2:], found[2].state["params"][:3])
+
+
+def test_a_lane_counts_for_whom_it_steps() -> None:
+    engine, values = Engine([method()], slots=8), {"lr": 0.1, "prior_weight": 0.1}
+    engine.advance("k", values, 7, range(3), 4, Waiter(), "one")
+    engine.advance("l", values, 8, range(2), 6, Waiter(), "two")
+    engine.advance("l", values, 8, range(2), 5, Waiter(), "one")
+    engine.run()
+    ((together, shared), (alone, rest)) = engine.take_occupancy()[0].items()
+    assert (together, alone) == ({"one", "two"}, {"two"})
+    assert (shared.steps, shared.row_steps, shared.by) == (5, 4 * 3 + 5 * 2, {"one": 4 * 3 + 5 * 2, "two": 5 * 2})
+    assert (rest.steps, rest.row_steps, rest.by) == (1, 2, {"two": 2})
+    assert engine.take_occupancy() == [{}]
+
+
 def test_rows_of_a_cancelled_trial_leave_before_the_next_step() -> None:
     engine = Engine([method()], slots=8)
     waiter = Waiter()
     ticket = engine.advance("a", {"lr": 0.1, "prior_weight": 0.1}, 7, range(5), 1000, waiter)
     engine.step_lane(0)
-    engine.cancel("a", ticket)
+    engine.cancel(ticket)
     assert not engine.step_lane(0)
     assert engine.counters.row_steps == 5
     assert waiter.outcome is None
@@ -228,30 +256,12 @@ def test_failing_trials_hold_up_no_lane_in_any_interleaving(order: list[int], ca
     for turn, lane in enumerate(order):
         engine.step_lane(lane)
         if cancelled and turn == 12:
-            engine.cancel("k0", tickets[0])
+            engine.cancel(tickets[0])
     steps = 0
     while sum(engine.step_lane(lane) for lane in range(3)):
         steps += 1
         assert steps < 500
-    assert not any(engine._has_work(lane) for lane in range(3))
+    assert not any(engine.has_work(lane) for lane in range(3))
     for lr, waiter, first in zip(lrs, waiters, (True, False, False, False, False), strict=True):
         if not (cancelled and first):
             assert isinstance(waiter.outcome, TrialFailed if lr == 0.3 else dict)
-
-
-def test_two_lanes_in_threads_give_what_one_gives() -> None:
-    torch.set_num_threads(1)
-    two, one = Engine([method(), method()], slots=4), Engine([method()], slots=4)
-    waiters = [ask(two, lr, 0.1, 50, range(9)) for lr in (0.1, 0.2, 0.3)]
-    workers = [threading.Thread(target=two.work, args=(i,)) for i in range(2)]
-    for worker in workers:
-        worker.start()
-    while any(w.outcome is None for w in waiters):
-        workers[0].join(0.01)
-    two.close()
-    for worker in workers:
-        worker.join()
-    references = [ask(one, lr, 0.1, 50, range(9)) for lr in (0.1, 0.2, 0.3)]
-    one.run()
-    for waiter, reference in zip(waiters, references, strict=True):
-        assert all(torch.equal(waiter.state[name], value) for name, value in reference.state.items())
