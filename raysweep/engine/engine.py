@@ -159,17 +159,24 @@ class Engine:
         return bool(self._suspects or self.lanes[index].occupied) or any(one.admissible for one in self._queue)
 
     def _admit(self, lane: Lane) -> None:
-        """Seat waiting rows in their home slots: of one suspect alone, as long as there are any, else of everybody."""
+        """Seat waiting rows in their home slots: of one suspect alone, as long as there are any, else of everybody.
+
+        Of sweeps that wait for the same slot the one with the fewest rows in the lane goes first, so that one that
+        arrives while the lane is full is not kept waiting until all others' rows had their turn.
+        """
         while self._suspects and not self._suspects[0].alive:
             self._suspects.popleft()
         if self._suspects and lane.alone is None and not lane.occupied:
             lane.alone = self._suspects.popleft()
         while self._queue and not (self._queue[0].alive and self._queue[0].waiting):
             self._queue.popleft()
+        seated = _owned(lane)
         for slot in lane.free:
-            candidates = [lane.alone] if lane.alone else (one for one in self._queue if one.admissible)
-            segment = next((one for one in candidates if slot in one.waiting), None)
-            if segment is not None:
+            candidates = [lane.alone] if lane.alone else [one for one in self._queue if one.admissible]
+            fitting = [(one, one.trajectory.owners) for one in candidates if slot in one.waiting]
+            if fitting:
+                segment, owners = min(fitting, key=lambda one: seated[one[1]])
+                seated[owners] += 1
                 lane.admit(slot, Occupant(segment, segment.take(slot)))
 
     def _evict_dropped(self, lane: Lane) -> None:

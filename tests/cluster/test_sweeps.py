@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 import ray
 import torch
-import yaml
 from safetensors.torch import save_file
 
 import raysweep
@@ -22,6 +20,7 @@ from raysweep.outcome import SweepResult
 from raysweep.record.journal import Event
 from raysweep.record.ledger import Ledger
 from raysweep.record.store import local_store, open_client
+from tests.cluster.own_home import write_home
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
@@ -37,35 +36,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A user's folder: own code, weights and a sweep file."""
-    from tests.cluster import own_models
-
-    shutil.copyfile(own_models.__file__, tmp_path / "own_models.py")
-    torch.manual_seed(0)
-    save_file(own_models.build_generator().state_dict(), tmp_path / "generator.safetensors")
-    classifier = own_models.build_classifier()
-    classifier(torch.rand(64, 1, 8, 8))  # batch norm's running statistics
-    save_file(classifier.state_dict(), tmp_path / "classifier.safetensors")
-    sweep = {
-        "name": "own",
-        "method": "am",
-        "models": {
-            "generator": {"source": "own_models:build_generator", "weights": "generator.safetensors"},
-            "classifier": {"source": "own_models:build_classifier", "weights": "classifier.safetensors"},
-        },
-        "data": "own_models:images",
-        "target": "bar",
-        "examples": 6,
-        "space": {
-            "lr": {"choice": [0.1, 0.01]},
-            "prior_weight": {"choice": [0.1, 0.001]},
-            "steps": {"choice": [9, 27]},
-        },
-        "concurrency": 4,
-        "objective": "response_fd",
-    }
-    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))
-    return tmp_path
+    return write_home(tmp_path)
 
 
 def sweep(home: Path, storage: str, *overrides: str, **options: Any) -> SweepResult:
@@ -104,6 +75,22 @@ def test_killing_one_of_two_hosts_moves_its_trials_and_changes_no_score(home: Pa
     assert killed
     assert ["host-1-0-0", "host-1-0-1"] in hosts.values()
     assert scores(disturbed) == scores(undisturbed)
+    assert {trial.state for trial in disturbed.ledger.trials.values()} == {"done"}
+
+
+def test_a_sweep_joins_its_only_host_again_after_a_crash(home: Path) -> None:
+    long = ("space.steps.choice=[100, 1000]", "hosts.cpus=1")
+    killed: list[int] = []
+
+    def kill_once(event: Event, ledger: Ledger) -> None:
+        if event["event"] == "milestone" and not killed:
+            host = ray.get_actor("host-1-0-0", namespace="raysweep")
+            killed.append(ray.get(host.renew.remote("nobody"))["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+
+    disturbed = sweep(home, "storm", *long, on_event=kill_once)
+    assert killed
+    assert scores(disturbed) == scores(sweep(home, "calm", *long))
     assert {trial.state for trial in disturbed.ledger.trials.values()} == {"done"}
 
 

@@ -191,14 +191,30 @@ def test_rows_of_another_seed_or_of_other_examples_are_other_rows_in_the_same_ho
 def test_a_lane_counts_for_whom_it_steps() -> None:
     engine, values = Engine([method()], slots=8), {"lr": 0.1, "prior_weight": 0.1}
     engine.advance("k", values, 7, range(3), 4, Waiter(), "one")
-    engine.advance("l", values, 8, range(2), 6, Waiter(), "two")
-    engine.advance("l", values, 8, range(2), 5, Waiter(), "one")
+    engine.advance("b", values, 8, range(2), 6, Waiter(), "two")
+    engine.advance("b", values, 8, range(2), 5, Waiter(), "one")
     engine.run()
     ((together, shared), (alone, rest)) = engine.take_occupancy()[0].items()
     assert (together, alone) == ({"one", "two"}, {"two"})
     assert (shared.steps, shared.row_steps, shared.by) == (5, 4 * 3 + 5 * 2, {"one": 4 * 3 + 5 * 2, "two": 5 * 2})
     assert (rest.steps, rest.row_steps, rest.by) == (1, 2, {"two": 2})
     assert engine.take_occupancy() == [{}]
+
+
+def test_a_sweep_that_arrives_late_gets_slots_before_all_earlier_rows_had_theirs() -> None:
+    engine, late = Engine([method()], slots=4), Waiter()
+    values = {"lr": 0.1, "prior_weight": 0.1}
+    early = [Waiter() for _ in range(10)]
+    for index, waiter in enumerate(early):
+        engine.advance(f"k{index}", values, 7, range(4), 3, waiter, "early")
+    engine.step_lane(0)
+    engine.advance("late", values, 7, range(4), 3, late, "late")
+    for _ in range(2 + 3 + 3):  # until the slots are free, then half of them for each of two halves of its rows
+        engine.step_lane(0)
+    assert isinstance(late.outcome, dict)
+    assert [waiter.outcome is None for waiter in early] == [False] * 2 + [True] * 8
+    engine.run()
+    assert all(isinstance(waiter.outcome, dict) for waiter in early)
 
 
 def test_rows_of_a_cancelled_trial_leave_before_the_next_step() -> None:
