@@ -6,6 +6,7 @@ their segments began, so a lane stays full while there is work (continuous batch
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -58,6 +59,9 @@ class Engine:
         self._trajectories: dict[tuple[str, int, range], Trajectory] = {}
         self._queue: deque[Segment] = deque()
         self._suspects: deque[Segment] = deque()
+        self._seatings = itertools.count(1)
+        self._seated_last: dict[frozenset[str], int] = {}
+        """The latest of all seatings that was for these sweeps."""
         self._changed = changed or threading.Condition()
 
     def advance(
@@ -161,8 +165,8 @@ class Engine:
     def _admit(self, lane: Lane) -> None:
         """Seat waiting rows in their home slots: of one suspect alone, as long as there are any, else of everybody.
 
-        Of sweeps that wait for the same slot the one with the fewest rows in the lane goes first, so that one that
-        arrives while the lane is full is not kept waiting until all others' rows had their turn.
+        Of sweeps that wait for the same slot the one with the fewest rows in the lane goes first, else the one that has
+        waited longest, so that one that arrives late need not wait until all others' rows had their turn.
         """
         while self._suspects and not self._suspects[0].alive:
             self._suspects.popleft()
@@ -175,8 +179,9 @@ class Engine:
             candidates = [lane.alone] if lane.alone else [one for one in self._queue if one.admissible]
             fitting = [(one, one.trajectory.owners) for one in candidates if slot in one.waiting]
             if fitting:
-                segment, owners = min(fitting, key=lambda one: seated[one[1]])
+                segment, owners = min(fitting, key=lambda one: (seated[one[1]], self._seated_last.get(one[1], 0)))
                 seated[owners] += 1
+                self._seated_last[owners] = next(self._seatings)
                 lane.admit(slot, Occupant(segment, segment.take(slot)))
 
     def _evict_dropped(self, lane: Lane) -> None:

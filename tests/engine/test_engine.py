@@ -191,8 +191,8 @@ def test_rows_of_another_seed_or_of_other_examples_are_other_rows_in_the_same_ho
 def test_a_lane_counts_for_whom_it_steps() -> None:
     engine, values = Engine([method()], slots=8), {"lr": 0.1, "prior_weight": 0.1}
     engine.advance("k", values, 7, range(3), 4, Waiter(), "one")
-    engine.advance("b", values, 8, range(2), 6, Waiter(), "two")
     engine.advance("b", values, 8, range(2), 5, Waiter(), "one")
+    engine.advance("b", values, 8, range(2), 6, Waiter(), "two")
     engine.run()
     ((together, shared), (alone, rest)) = engine.take_occupancy()[0].items()
     assert (together, alone) == ({"one", "two"}, {"two"})
