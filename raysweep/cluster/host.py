@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from raysweep.engine.turns import Turns
     from raysweep.engine.workload import WorkloadSpec
 
-LEASE = 20.0
+LEASE = 30.0
 """Seconds after which a driver that does not renew is taken for dead."""
 IDLE = 10.0
 """Seconds that a host waits for another sweep when the last has left."""
