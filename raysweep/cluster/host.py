@@ -136,6 +136,11 @@ class Host:
             self._used = time.monotonic()
         return lines
 
+    async def _expire(self, session: str) -> None:
+        member = self._members.get(session)
+        if member is not None and member.lease < time.monotonic():
+            await self.leave(session)
+
     async def advance(self, request: Advance) -> dict[str, Any]:
         """{"objectives", "metrics", "explanations"} at the milestone, {"failed": reason}, or `ABSENT`."""
         member = self._members.get(request.session)
@@ -217,7 +222,7 @@ class Host:
             now = time.monotonic()
             for session, member in list(self._members.items()):
                 if member.lease < now and self._loop is not None:
-                    asyncio.run_coroutine_threadsafe(self.leave(session), self._loop)
+                    asyncio.run_coroutine_threadsafe(self._expire(session), self._loop)
             if not self._members and not self._loading.locked() and now - self._used > IDLE:
                 with suppress(RayError):  # tried again
                     ray.kill(self._me)

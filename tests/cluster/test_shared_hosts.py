@@ -19,6 +19,7 @@ import yaml
 
 import raysweep
 from raysweep.cluster.runtime import ray_runtime
+from raysweep.explain import explain
 from raysweep.outcome import SweepResult
 from raysweep.record.occupancy import read_occupancy
 from raysweep.record.trial import Trial
@@ -116,11 +117,11 @@ def log(result: SweepResult) -> list[dict[str, Any]]:
 def explained(result: SweepResult, trial: Trial) -> dict[str, np.ndarray]:
     """One trial of a sweep by itself, in this process."""
     sweep = yaml.safe_load((result.folder / "sweep.yaml").read_text())
-    sweep["space"] = {name: {"choice": [value]} for name, value in trial.config.items()}
+    sweep["space"] = trial.config
     sweep["slots"] = result.ledger.numerics["slots"]
     file = result.folder.parent.parent / "one.yaml"
     file.write_text(json.dumps(sweep))
-    return raysweep.explain(file, examples=sweep["examples"])
+    return explain(file, examples=sweep["examples"])
 
 
 def test_rows_of_two_sweeps_share_a_lane_as_their_occupancy_logs_show(shared: Shared) -> None:
