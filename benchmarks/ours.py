@@ -18,27 +18,16 @@ from raysweep.sweepfile import load_sweep
 
 
 class Clock:
-    """Watches a sweep's journal: when its last trial was in MLflow, and what its hosts counted until its last one."""
+    """Watches a sweep's journal: when its last trial was in MLflow."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
         self.recorded = 0.0
-        self.counted: list[dict[str, float]] = []
 
     def on_event(self, event: dict[str, Any], ledger: Any) -> None:
         """Called in the driver with each journaled event."""
         if event["event"] == "synced":
             self.recorded = time.perf_counter() - self.began
-        if event["event"] == "ended" and not ledger.running:  # so also at the last one, when the hosts still live
-            self.counted = [_status(name) for name in sorted({t.host for t in ledger.trials.values() if t.host})]
-
-
-def _status(host: str) -> dict[str, float]:
-    import ray
-
-    from raysweep.cluster.calling import NAMESPACE
-
-    return dict(ray.get(ray.get_actor(host, namespace=NAMESPACE).status.remote()))
 
 
 def run(job: Path, overrides: list[str]) -> dict[str, Any]:
@@ -48,6 +37,7 @@ def run(job: Path, overrides: list[str]) -> dict[str, Any]:
 
     import raysweep.cluster.tuning  # noqa: F401
     from raysweep.cluster.runtime import ray_runtime
+    from raysweep.record.occupancy import read_occupancy
     from raysweep.sweep import run as run_sweep
 
     asked = load_sweep(job, overrides).sweep.hosts
@@ -57,13 +47,14 @@ def run(job: Path, overrides: list[str]) -> dict[str, Any]:
         whole = time.perf_counter() - clock.began
         best = result.best_json()
         trials = [{**t.config, "response_fd": t.objective.value} for t in result.finished if t.objective]
-    hosts = len(clock.counted) or 1
+        log = read_occupancy(result.folder)
+    lanes = {(line["host"], line["lane"]) for line in log}
     return {
         "seconds": clock.recorded,
         "seconds_with_registering_the_winner": whole,
-        "stepping": sum(host["stepping"] for host in clock.counted) / hosts,
-        "row_steps": sum(host["row_steps"] for host in clock.counted),
-        "occupancy": sum(host["occupancy"] for host in clock.counted) / hosts,
+        "stepping": sum(line["seconds"] for line in log) / len(lanes),
+        "row_steps": sum(line["row_steps"] for line in log),
+        "occupancy": sum(line["row_steps"] for line in log) / sum(line["steps"] * line["slots"] for line in log),
         "numerics": result.ledger.numerics,
         "best": best,
         "trials": trials,

@@ -22,6 +22,7 @@ from raysweep import __version__
 from raysweep.errors import InputError, RaysweepError
 from raysweep.outcome import SweepResult
 from raysweep.record.driver import storage_folder
+from raysweep.record.occupancy import occupancy_in_words
 from raysweep.terminal import Progress, quiet_output
 
 app = typer.Typer(
@@ -330,6 +331,8 @@ def print_best(result: SweepResult, file: Path | None, storage: Path) -> None:
             others = "  ".join(f"{name} {row['metrics'][name]:.4g}" for name in result.objective_names[1:])
             print(f"    trial {row['number']:<4} {measured(row)}  {others}")
     if file is not None:
+        if result.occupancy:
+            print(f"  {occupancy_in_words(result.occupancy)}")
         where = "" if storage == STORAGE else f" --storage {storage}"
         verbs = (f"report {result.name}", f"best {result.name} -o best.yaml", "ui")
         print("next: " + "   ".join(f"raysweep {verb}{where}" for verb in verbs))

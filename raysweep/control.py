@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.record.driver import driver_log, standing, stop_driver, sweep_folder, sweep_folders
+from raysweep.record.occupancy import occupancy_in_words
 
 ENDS = ("done", "pruned", "failed")
 
 
 def status(sweep: str | None, address: str | None, storage: Path | None, here: Path) -> list[dict[str, Any]]:
-    """A row each: id, name, state, started, ended, trials by state, the best so far, storage.
+    """A row each: id, name, state, started, ended, trials by state, the best so far, lanes' occupancy, storage.
 
     Args:
         sweep: a job's id or a sweep's name; None: all.
@@ -64,6 +65,8 @@ def in_words(row: dict[str, Any]) -> str:
     if row["best"]:
         low, high = row["best"]["interval"]
         parts.append(f"best {row['best']['objective']:.4g} [{low:.4g}, {high:.4g}] (trial {row['best']['number']})")
+    if row["occupancy"]:
+        parts.append(occupancy_in_words(row["occupancy"]))
     return "  ".join(part for part in [*parts, row.get("message")] if part)
 
 

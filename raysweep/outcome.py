@@ -14,6 +14,7 @@ from raysweep.record.driver import sweep_folder
 from raysweep.record.explanations import read_explanations
 from raysweep.record.journal import read_events
 from raysweep.record.ledger import Ledger
+from raysweep.record.occupancy import mean_occupancy
 from raysweep.record.trial import Trial
 
 if TYPE_CHECKING:
@@ -110,6 +111,11 @@ class SweepResult:
         if len(self.objective_names) > 1:
             found["pareto"] = [trial.to_json() for trial in self.pareto]
         return found
+
+    @property
+    def occupancy(self) -> dict[str, float] | None:
+        """How full its lanes were and how much of the time it shared them, as its log says; None before it has."""
+        return mean_occupancy(self.folder)
 
     def summary(self) -> dict[str, float]:
         """The parent run's metrics."""

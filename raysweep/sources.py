@@ -15,6 +15,8 @@ from raysweep.errors import InputError, nearest
 
 _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _folders: set[Path] = set()
+_brought: set[str] = set()
+"""Modules that sweeps' folders brought in."""
 
 
 def is_callable_name(source: str) -> bool:
@@ -51,10 +53,19 @@ def importing(folder: Path | None) -> Iterator[None]:
     _folders.add(here)
     sys.path.insert(0, str(here))
     importlib.invalidate_caches()
+    before = set(sys.modules)
     try:
         yield
     finally:
         sys.path.remove(str(here))
+        _brought.update(name for name in set(sys.modules) - before if _is_own(name, here, before))
+
+
+def forget_own_modules() -> None:
+    """Drop every module that a sweep's folder brought in: the next sweep gets the files as they are then."""
+    for name in _brought:
+        sys.modules.pop(name, None)
+    _brought.clear()
 
 
 def call(source: str, *, folder: Path | None, key: str, args: dict[str, Any] | None = None) -> Any:
@@ -101,6 +112,14 @@ def _forget_namesakes(here: Path) -> None:
         if home in _folders and home != here:
             for cached in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
                 del sys.modules[cached]
+
+
+def _is_own(name: str, here: Path, before: set[str]) -> bool:
+    """Whether a module that is new lies in a sweep's folder; parts of an older package, as raysweep's own, do not."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is None or name.partition(".")[0] in before or "site-packages" in Path(file).parts:
+        return False
+    return Path(file).resolve().is_relative_to(here)
 
 
 def _blame(error: Exception) -> str:

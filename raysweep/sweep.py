@@ -39,6 +39,7 @@ from raysweep.sweepfile import Sweep, load_sweep
 
 if TYPE_CHECKING:
     from raysweep.cluster.host import HostPlan
+    from raysweep.cluster.pool import HostPool
     from raysweep.engine.workload import Workload
 
 STORAGE = "raysweep-runs"
@@ -132,13 +133,13 @@ def run_on_hosts(conductor: Conductor, journal: Journal, prepared: Prepared, say
     from raysweep.cluster.tuning import run_trials
 
     sweep, folder, ledger = prepared.sweep, prepared.folder, conductor.ledger
-    plan, cpus = host_plan(sweep, prepared.workload, folder, ledger.numerics), cpus_of(sweep)
-    name = f"{sweep.name}-{str(ledger.sweep_id)[:8]}"
+    name, cpus = f"{sweep.name}-{str(ledger.sweep_id)[:8]}", cpus_of(sweep)
     with ray_runtime(cpus * sweep.hosts.count):
         while conductor.has_work:
+            plan = host_plan(name, sweep, prepared.workload, folder, ledger.numerics)
             try:
-                with HostPool(name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus) as pool:
-                    run_trials(conductor, partial(trial_plan, conductor, pool.preference), folder)
+                with HostPool(plan, sweep.hosts.count, cpus, sweep.hosts.gpus, say) as pool:
+                    run_trials(conductor, partial(trial_plan, conductor, pool), folder)
                 return
             except OutOfMemory as error:
                 if error.slots == 1:
@@ -147,7 +148,6 @@ def run_on_hosts(conductor: Conductor, journal: Journal, prepared: Prepared, say
                 journal.append("numerics", numerics={**ledger.numerics, "slots": error.slots // 2})
             open_session(journal, prepared)
             conductor = conduct(journal, ledger, sweep)
-            plan = host_plan(sweep, prepared.workload, folder, ledger.numerics)
 
 
 def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def open_session(journal: Journal, prepared: Prepared) -> None:
 
 def settle_numerics(journal: Journal, prepared: Prepared, say: Callable[[str], None]) -> None:
     """Choose what every host must do alike, because it changes the last digits; kept for as long as the sweep lives."""
-    from raysweep.cluster.measuring import measure_numerics
+    from raysweep.cluster.pool import measure_numerics
 
     sweep, device = prepared.sweep, "cuda" if prepared.sweep.hosts.gpus else "cpu"
     precision: str = sweep.precision
@@ -298,26 +298,28 @@ def cpus_of(sweep: Sweep) -> int:
     return sweep.hosts.cpus or max(1, len(os.sched_getaffinity(0)) // sweep.hosts.count)
 
 
-def host_plan(sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str, Any]) -> HostPlan:
-    """What each host is started with."""
+def host_plan(name: str, sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str, Any]) -> HostPlan:
+    """What a sweep, under a name of its own, joins each host with."""
     from raysweep.cluster.host import HostPlan, lanes_of
 
     spec, device = replace(workload.spec, precision=numerics["precision"]), numerics["device"]
-    return HostPlan(spec, str(folder.resolve()), numerics["slots"], lanes_of(device, cpus_of(sweep)), device)
+    lanes = lanes_of(device, cpus_of(sweep))
+    return HostPlan(name, spec, str(folder.resolve()), numerics["slots"], lanes, device)
 
 
-def trial_plan(conductor: Conductor, preference: Callable[[str], list[str]], number: int) -> dict[str, Any]:
+def trial_plan(conductor: Conductor, pool: HostPool, number: int) -> dict[str, Any]:
     """The config of a trial's actor."""
     trial = conductor.ledger.trials[number]
     trajectory = trajectory_key(trial.config)
     return {
+        "session": pool.session,
         "number": number,
         "key": trial.key,
         "trajectory": trajectory,
         "values": {name: float(value) for name, value in trial.config.items() if name != "steps"},
         "milestones": [list(stage) for stage in conductor.milestones(trial)],
         "blocks": list(conductor.blocks(trial)),
-        "hosts": preference(trajectory),
+        "hosts": pool.preference(trajectory),
     }
 
 

@@ -16,6 +16,7 @@ from raysweep.champion import carry
 from raysweep.errors import InputError
 from raysweep.outcome import SweepResult
 from raysweep.record.explanations import write_explanations
+from raysweep.record.occupancy import occupancy_in_words
 from raysweep.record.registry import register_champion
 from raysweep.record.report.page import ReportInput, write_report
 from raysweep.record.sheets import contact_sheet, write_audio
@@ -118,6 +119,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         "examples": str(sweep["examples"]),
         "seed": str(sweep["seed"]),
         "numerics": ", ".join(f"{key} {value}" for key, value in ledger.numerics.items()),
+        **({"occupancy": occupancy_in_words(result.occupancy)} if result.occupancy else {}),
     }
     page = ReportInput(
         name=result.name,

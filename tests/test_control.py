@@ -8,7 +8,14 @@ from typing import Any
 from raysweep.control import in_words, logs, status, stop, submitted_in_words
 from raysweep.record.journal import Journal
 
-ROW: dict[str, Any] = {"id": "mine", "state": "running", "started": 0.0, "trials": None, "best": None}
+ROW: dict[str, Any] = {
+    "id": "mine",
+    "state": "running",
+    "started": 0.0,
+    "trials": None,
+    "best": None,
+    "occupancy": None,
+}
 
 
 def test_a_rows_line_counts_trials_and_shows_the_best() -> None:
@@ -16,6 +23,10 @@ def test_a_rows_line_counts_trials_and_shows_the_best() -> None:
     line = in_words({**ROW, "trials": {"done": 4, "running": 2, "planned": 1}, "best": best})
     assert line.startswith("mine  running")
     assert line.endswith("4 done, 3 in flight  best 0.25 [0.2, 0.31] (trial 3)")
+
+
+def test_a_rows_line_says_how_full_the_lanes_were() -> None:
+    assert in_words({**ROW, "occupancy": {"occupancy": 0.5, "shared": 0.0}}).endswith("lanes 50 % full")
 
 
 def test_a_failed_jobs_line_ends_with_its_reason() -> None:

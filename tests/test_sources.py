@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import InputError
-from raysweep.sources import call, importing, is_callable_name, locate
+from raysweep.sources import call, forget_own_modules, importing, is_callable_name, locate
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,28 @@ def test_two_folders_with_modules_of_one_name_each_get_their_own(tmp_path: Path)
         (tmp_path / name / "same_c.py").write_text("import parts_c\n\ndef get():\n    return parts_c.name\n")
     found = [call("same_c:get", folder=tmp_path / name, key="k") for name in ("one", "two", "one")]
     assert found == ["one", "two", "one"]
+
+
+def test_a_module_that_was_edited_is_read_anew_once_it_is_forgotten(tmp_path: Path) -> None:
+    for text in ("first", "and second"):
+        (tmp_path / "edited_e.py").write_text(f"import json\n\ndef get():\n    return {text!r}\n")
+        assert call("edited_e:get", folder=tmp_path, key="k") == text
+        forget_own_modules()
+    assert "json" in sys.modules
+
+
+def test_forgetting_spares_packages_that_were_there_before(tmp_path: Path) -> None:
+    for name in ("old_f/__init__.py", "old_f/part.py", "old_f/late.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("def get():\n    import old_f.late\n    return old_f.late\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        package = __import__("old_f")
+        late = call("old_f:get", folder=tmp_path, key="k")
+        forget_own_modules()
+        assert (sys.modules["old_f"], sys.modules["old_f.late"]) == (package, late)
+    finally:
+        sys.path.remove(str(tmp_path))
 
 
 def test_the_path_is_restored_after_an_error_in_the_block(tmp_path: Path) -> None:

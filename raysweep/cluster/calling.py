@@ -17,6 +17,8 @@ from raysweep.errors import HostLost
 NAMESPACE = "raysweep"
 CALL_DEADLINE = 300.0
 PAUSE = 0.5
+ABSENT = {"absent": True}
+"""What a host answers that the sweep has not joined, or not any more."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Advance:
     """Bring rows of a trial to a milestone and score them there.
 
     Args:
+        session: the driver's, as it has joined the hosts.
         trial: its number.
         key: its result key; names the file its explanations go to.
         trajectory: key that trials share which differ only in `steps`.
@@ -33,6 +36,7 @@ class Advance:
             share it block by block.
     """
 
+    session: str
     trial: int
     key: str
     trajectory: str
@@ -46,6 +50,8 @@ def advance_somewhere(
 ) -> tuple[str, dict[str, Any]]:
     """Ask the preferred host to advance a trial, and the others when it is gone; (host name, its answer).
 
+    A host that was started again does not know the sweep; the driver joins it anew within seconds.
+
     Raises:
         HostLost: no host answered before the deadline.
     """
@@ -56,7 +62,9 @@ def advance_somewhere(
             try:
                 handle = ray.get_actor(name, namespace=NAMESPACE)
                 answer: dict[str, Any] = ray.get(handle.advance.remote(request))  # type: ignore[assignment]
-                return name, answer
+                if answer != ABSENT:
+                    return name, answer
+                lost_since, reason = lost_since or time.monotonic(), f"{name} does not hold the sweep's networks"
             except (RayActorError, ValueError) as error:
                 lost_since = lost_since or time.monotonic()
                 reason = (str(error).splitlines() or [""])[0]

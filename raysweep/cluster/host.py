@@ -1,39 +1,63 @@
-"""A host: a Ray actor that holds a sweep's networks on one device and steps the rows of many trials at once.
+"""A host: a Ray actor that holds networks on one device and steps the rows of many trials at once.
 
-The actor is asynchronous: any number of trials wait in `advance` while lane threads do the work. It loads when it is
-first asked, so one that Ray restarted after a crash serves again without being told anything.
+Hosts are the cluster's, not a sweep's. Any number of sweeps join one; those whose rows are stepped by the same networks
+in the same way have one engine, so that their rows share lanes. A host that no living driver has joined ends itself.
+
+The actor is asynchronous: any number of trials wait in `advance` while the lanes' threads do the work. Sweeps come and
+go one at a time (`_loading`), the others' rows being stepped meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import os
-import platform
 import threading
-from dataclasses import dataclass
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.cluster.calling import Advance
+import ray
+from ray.exceptions import RayError
+
+from raysweep.cluster.calling import ABSENT, Advance
+from raysweep.engine.occupancy import occupancy_of
 from raysweep.errors import InputError, OutOfMemory, RaysweepError
 from raysweep.record.trial import Stage
 
 if TYPE_CHECKING:
+    from raysweep.engine.engine import Engine
+    from raysweep.engine.row_store import RowStore
+    from raysweep.engine.scoring import Scorer
+    from raysweep.engine.turns import Turns
     from raysweep.engine.workload import WorkloadSpec
+
+LEASE = 30.0
+"""Seconds after which a driver that does not renew is taken for dead."""
+IDLE = 10.0
+"""Seconds that a host waits for another sweep when the last has left."""
+LOG_PERIOD = 5.0
+"""Seconds that a line of the occupancy log covers, while a sweep is at work."""
+WATCH = 1.0
 
 
 @dataclass(frozen=True)
 class HostPlan:
-    """What a host is started with.
+    """What a sweep joins a host with.
 
     Args:
-        spec: the sweep's workload.
+        sweep: what tells the sweep from others, for a person too.
+        spec: its workload.
         folder: the sweep's folder, reachable from every host.
         slots: rows of a lane.
         lanes: lanes stepped at once, a thread each.
         device: "cpu" or "cuda".
     """
 
+    sweep: str
     spec: WorkloadSpec
     folder: str
     slots: int
@@ -46,112 +70,228 @@ def lanes_of(device: str, cpus: int) -> int:
     return cpus if device == "cpu" else 1
 
 
+@dataclass(eq=False)
+class Member:
+    """A sweep that has joined: its plan, its scorer, its kept rows, and the engine that it may share.
+
+    `lease` is the time until which its driver counts as alive; `waiting` are the answers that its trials wait for,
+    `lines` those of its occupancy log that its driver has not fetched yet.
+    """
+
+    plan: HostPlan
+    engine: Engine
+    scorer: Scorer
+    rows: RowStore
+    lease: float
+    waiting: set[asyncio.Future[dict[str, Any]]] = field(default_factory=set)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+
 class Host:
     """The actor's class; `pool` makes it an actor."""
 
-    def __init__(self, plan: HostPlan) -> None:
-        self._plan = plan
+    def __init__(self) -> None:
+        self._me, self._name = ray.get_runtime_context().current_actor, ray.get_runtime_context().get_actor_name()
+        self._members: dict[str, Member] = {}
+        self._engines: dict[tuple[str, int, int, str], Engine] = {}
         self._loading = asyncio.Lock()
-        self._engine: Any = None
-        self._scorer: Any = None
-        self._rows: Any = None
+        self._turns: Turns | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._used = self._logged = time.monotonic()
+        threading.Thread(target=self._watch, daemon=True, name="watch").start()
 
-    async def ready(self) -> dict[str, Any]:
-        """Load everything and say what this host is, or {"error": …}: what the user can mend, or too little memory."""
-        try:
-            await self._load()
-        except (InputError, OutOfMemory) as error:
-            return {"error": error}
-        import torch
+    async def renew(self, session: str) -> dict[str, Any]:
+        """A driver lives and may join: {"joined": whether it has, "node": Ray's id of it, "pid", "occupancy"}.
 
-        device = torch.cuda.get_device_name() if self._plan.device == "cuda" else platform.processor() or "CPU"
-        return {"node": platform.node(), "pid": os.getpid(), "device": device, "torch": torch.__version__}
+        `occupancy` are the new lines of its log.
+        """
+        self._loop, self._used = asyncio.get_running_loop(), time.monotonic()
+        member = self._members.get(session)
+        if member is not None:
+            member.lease = self._used + LEASE
+        if self._used - self._logged > LOG_PERIOD:
+            self._log()
+        node, lines = ray.get_runtime_context().get_node_id(), self._new_lines(session)
+        return {"joined": member is not None, "node": node, "pid": os.getpid(), "occupancy": lines}
+
+    async def measure(self, spec: WorkloadSpec, slots: int | None, device: str, lanes: int) -> dict[str, Any]:
+        """Choose a sweep's numerics, before it joins: {"precision", "slots", "measured"}, or {"error": InputError}."""
+        async with self._loading:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(None, _measure, spec, slots, device, lanes)
+            except InputError as error:
+                return {"error": error}
+            finally:
+                self._used = time.monotonic()
+
+    async def join(self, session: str, plan: HostPlan) -> dict[str, Any]:
+        """Load what a sweep needs, for the session of its driver.
+
+        Returns:
+            {}, or {"error": …}: InputError for what the user can mend, or OutOfMemory.
+        """
+        async with self._loading:
+            if session not in self._members:
+                try:
+                    loaded = await asyncio.get_running_loop().run_in_executor(None, self._load, plan)
+                except Exception as raised:
+                    error = _told(raised, plan.slots)
+                    if isinstance(error, (InputError, OutOfMemory)):
+                        return {"error": error}
+                    raise
+                finally:
+                    self._used = time.monotonic()
+                self._members[session] = Member(plan, *loaded, lease=self._used + LEASE)
+        return {}
+
+    async def leave(self, session: str) -> list[dict[str, Any]]:
+        """Release what only this session needed; the last lines of its occupancy log."""
+        async with self._loading:
+            self._log()
+            lines = self._new_lines(session)
+            member = self._members.pop(session, None)
+            if member is not None:
+                for answer in member.waiting:
+                    answer.cancel()
+                if all(other.engine is not member.engine for other in self._members.values()):
+                    self._release(member.engine)
+            self._used = time.monotonic()
+        return lines
+
+    async def _expire(self, session: str) -> None:
+        member = self._members.get(session)
+        if member is not None and member.lease < time.monotonic():
+            await self.leave(session)
 
     async def advance(self, request: Advance) -> dict[str, Any]:
-        """{"objectives", "metrics", "explanations"} there, {"failed": reason} or {"out_of_memory": slots}."""
-        try:
-            await self._load()
-        except OutOfMemory as error:
-            return {"out_of_memory": error.slots}
-        except RaysweepError as error:
-            return {"failed": str(error)}
+        """{"objectives", "metrics", "explanations"} at the milestone, {"failed": reason}, {"out_of_memory": slots}
+        or `ABSENT`."""
+        member = self._members.get(request.session)
+        if member is None:
+            return ABSENT
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
+        member.waiting.add(answer)
 
         def done(outcome: Any) -> None:
-            scored = self._score(request, outcome)
+            scored = _score(member, request, outcome)
             loop.call_soon_threadsafe(lambda: None if answer.done() else answer.set_result(scored))
 
         from raysweep.engine.blocks import Blocks
 
-        seed = self._plan.spec.seed
-        wanted = (self._engine, request.trajectory, request.values, seed, request.blocks, request.to, done)
-        blocks = await loop.run_in_executor(None, Blocks, *wanted)  # it may score at once
+        plan = member.plan
+        wanted = (request.trajectory, request.values, plan.spec.seed, request.blocks, request.to, done, plan.sweep)
+        blocks = await loop.run_in_executor(None, Blocks, member.engine, *wanted, member.rows)  # it may score at once
         try:
             scored = await answer
+        except asyncio.CancelledError:
+            if self._members.get(request.session) is member:
+                raise
+            return ABSENT
         finally:  # cancelled, or one block has failed: rows that only this trial wanted leave at once
+            member.waiting.discard(answer)
             blocks.cancel()
-        await asyncio.wrap_future(self._rows.settled())  # a journaled milestone's rows outlive this host
+        await asyncio.wrap_future(member.rows.settled())  # a journaled milestone's rows outlive this host
         return scored
 
-    async def status(self) -> dict[str, float]:
-        """Row-steps made so far, the share of slots filled, and the seconds of stepping (a mean over its lanes)."""
-        if self._engine is None:
-            return {"row_steps": 0, "occupancy": 0.0, "stepping": 0.0}
-        done = self._engine.counters
-        stepping = done.seconds / len(self._engine.lanes)
-        return {"row_steps": done.row_steps, "occupancy": done.occupancy, "stepping": stepping}
-
-    async def _load(self) -> None:
-        async with self._loading:
-            if self._engine is None:
-                try:
-                    await asyncio.get_running_loop().run_in_executor(None, self._load_now)
-                except Exception as error:
-                    raise self._told(error) from None
-
-    def _load_now(self) -> None:
+    def _load(self, plan: HostPlan) -> tuple[Engine, Scorer, RowStore]:
         from raysweep.engine.device import open_device
         from raysweep.engine.engine import Engine
         from raysweep.engine.row_store import RowStore
         from raysweep.engine.scoring import Scorer
+        from raysweep.engine.turns import Turns
         from raysweep.engine.workload import Workload
+        from raysweep.sources import forget_own_modules
 
-        plan = self._plan
+        forget_own_modules()
         device = open_device(plan.device)
         workload = Workload(plan.spec)
-        methods = workload.methods(plan.lanes, device)
-        self._scorer = Scorer(workload, plan.slots, device, Path(plan.folder))
-        depends_on = {**workload.stepping, "slots": plan.slots, "device": device.type}
-        self._rows = RowStore(Path(plan.folder) / "rows", depends_on)
-        engine = Engine(methods, plan.slots, device, self._rows)
-        for lane in range(plan.lanes):
-            threading.Thread(target=engine.work, args=(lane,), daemon=True, name=f"lane-{lane}").start()
-        self._engine = engine
+        scorer = Scorer(workload, plan.slots, device, Path(plan.folder))
+        rows = RowStore(Path(plan.folder) / "rows", {**workload.stepping, "slots": plan.slots, "device": device.type})
+        key = (json.dumps(workload.stepping, sort_keys=True), plan.slots, plan.lanes, plan.device)
+        if key not in self._engines:
+            self._turns = self._turns or Turns()
+            methods = workload.methods(plan.lanes, device)
+            self._engines[key] = Engine(methods, plan.slots, device, changed=self._turns.changed)
+            self._turns.add(self._engines[key])
+        return self._engines[key], scorer, rows
 
-    def _score(self, request: Advance, outcome: Any) -> dict[str, Any]:
-        """Score a state (in the lane's thread), write the tensors, and answer in plain data."""
-        from raysweep.record.explanations import write_explanations
+    def _release(self, engine: Engine) -> None:
+        """Free an engine that nobody uses."""
+        import torch
 
-        rows, all_rows = request.blocks[-1], self._plan.spec.examples
-        stage = Stage(request.to, rows if rows < all_rows else None)
-        try:
-            if isinstance(outcome, Exception):
-                raise outcome
-            scored = self._scorer.score(outcome, request.values)
-            name = f"explanations/{request.key}-{stage.name}.safetensors"
-            write_explanations(Path(self._plan.folder) / name, scored.tensors)
-        except Exception as raised:
-            error = self._told(raised)
-            if isinstance(error, OutOfMemory) and error.slots > 1:
-                return {"out_of_memory": error.slots}
-            return {"failed": str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"}
-        objectives = {n: [float(s.value), float(s.low), float(s.high)] for n, s in scored.objectives.items()}
-        metrics = scored.metrics if request.blocks == (all_rows,) else {"examples": float(rows), **scored.metrics}
-        return {"objectives": objectives, "metrics": metrics, "explanations": name}
+        self._engines = {key: one for key, one in self._engines.items() if one is not engine}
+        if self._turns is not None:
+            self._turns.remove(engine)
+        gc.collect()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
 
-    def _told(self, error: Exception) -> Exception:
-        """The error, as `OutOfMemory` when that is what it says."""
-        from raysweep.engine.device import out_of_memory
+    def _new_lines(self, session: str) -> list[dict[str, Any]]:
+        member = self._members.get(session)
+        if member is None:
+            return []
+        lines, member.lines = member.lines, []
+        return lines
 
-        return OutOfMemory(self._plan.slots) if out_of_memory(error) else error
+    def _log(self) -> None:
+        """Give each sweep its lines about the lanes that it had rows in."""
+        self._logged = time.monotonic()
+        for engine in list(self._engines.values()):
+            for lane, shares in enumerate(engine.take_occupancy()):
+                for member in self._members.values():
+                    line = occupancy_of(member.plan.sweep, shares, engine.slots) if member.engine is engine else None
+                    if line is not None:
+                        member.lines.append({"time": time.time(), "host": self._name, "lane": lane, **line})
+
+    def _watch(self) -> None:
+        """Let go sweeps whose drivers are gone, and end this actor when nobody needs it; in a thread of its own."""
+        while True:
+            time.sleep(WATCH)
+            now = time.monotonic()
+            for session, member in list(self._members.items()):
+                if member.lease < now and self._loop is not None:
+                    asyncio.run_coroutine_threadsafe(self._expire(session), self._loop)
+            if not self._members and not self._loading.locked() and now - self._used > IDLE:
+                with suppress(RayError):  # tried again
+                    ray.kill(self._me)
+
+
+def _measure(spec: WorkloadSpec, slots: int | None, device: str, lanes: int) -> dict[str, Any]:
+    from raysweep.engine.device import open_device
+    from raysweep.engine.numerics import choose
+    from raysweep.engine.workload import Workload
+
+    workload = Workload(replace(spec, judge=None, objectives=()))
+    choice = choose(workload, open_device(device), lanes, spec.precision, slots)
+    return {"precision": choice.precision, "slots": choice.slots, "measured": choice.plain()}
+
+
+def _score(member: Member, request: Advance, outcome: Any) -> dict[str, Any]:
+    """Score a state (in the lane's thread), write the tensors, and answer in plain data."""
+    from raysweep.record.explanations import write_explanations
+
+    plan = member.plan
+    rows, all_rows = request.blocks[-1], plan.spec.examples
+    stage = Stage(request.to, rows if rows < all_rows else None)
+    try:
+        if isinstance(outcome, Exception):
+            raise outcome
+        scored = member.scorer.score(outcome, request.values)
+        name = f"explanations/{request.key}-{stage.name}.safetensors"
+        write_explanations(Path(plan.folder) / name, scored.tensors)
+    except Exception as raised:
+        error = _told(raised, plan.slots)
+        if isinstance(error, OutOfMemory) and error.slots > 1:
+            return {"out_of_memory": error.slots}
+        return {"failed": str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"}
+    objectives = {n: [float(s.value), float(s.low), float(s.high)] for n, s in scored.objectives.items()}
+    metrics = scored.metrics if request.blocks == (all_rows,) else {"examples": float(rows), **scored.metrics}
+    return {"objectives": objectives, "metrics": metrics, "explanations": name}
+
+
+def _told(error: Exception, slots: int) -> Exception:
+    """The error, as `OutOfMemory` when that is what it says."""
+    from raysweep.engine.device import out_of_memory
+
+    return OutOfMemory(slots) if out_of_memory(error) else error

@@ -220,6 +220,7 @@ def _row(job: Any) -> dict[str, Any]:
         "ended": job.end_time / 1000 if job.end_time else None,
         "trials": None,
         "best": None,
+        "occupancy": None,
         "storage": metadata["storage"],
         "sweep": metadata["sweep"],
         "message": message.strip().splitlines()[-1] if message and message.strip() else None,
@@ -234,7 +235,7 @@ def _with_progress(row: dict[str, Any], storage: Path | None) -> dict[str, Any]:
     found = standing(folder)
     if found["sweep"] != row["sweep"]:
         return row
-    return {**row, "trials": found["trials"], "best": found["best"]}
+    return {**row, "trials": found["trials"], "best": found["best"], "occupancy": found["occupancy"]}
 
 
 def _attempt(job: str, base: str) -> int:

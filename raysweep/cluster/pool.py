@@ -1,55 +1,101 @@
-"""The hosts of a sweep: started once, found by name, put in order of preference for each trajectory."""
+"""A sweep's places on the cluster's hosts: found or started by name, kept while it runs, left when it ends."""
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import Any
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raysweep.cluster.calling import NAMESPACE
-from raysweep.cluster.host import Host, HostPlan
-from raysweep.errors import HostLost
+from raysweep.cluster.calling import NAMESPACE, PAUSE
+from raysweep.cluster.host import Host, HostPlan, lanes_of
+from raysweep.errors import HostLost, RaysweepError
+from raysweep.record.occupancy import append_occupancy
+
+if TYPE_CHECKING:
+    from raysweep.engine.workload import WorkloadSpec
 
 START_DEADLINE = 300.0
+ROOM_PATIENCE = 15.0
+"""Seconds that a sweep with a host waits for others to find room in the cluster, before it goes on without them."""
+RENEWAL = 2.0
 CLOSE_DEADLINE = 10.0
 
 
-class HostPool:
-    """The host actors of one sweep; a context manager that ends them.
+def measure_numerics(
+    spec: WorkloadSpec, slots: int | None, device: str, cpus: int, gpus: int
+) -> tuple[str, int, dict[str, Any]]:
+    """(precision, slots, what was measured to choose them), on the first host of the shape that the sweep wants.
 
     Args:
-        sweep: what tells this sweep from others on the cluster; hosts are called `SWEEP/host-0`, ….
-        plan: what each host is started with.
-        count: how many.
-        cpus, gpus: what Ray reserves for each.
+        spec: the workload; its precision may be "auto".
+        slots: rows of a lane when they are given.
+        device: "cpu" or "cuda".
+        cpus, gpus: what Ray reserves for a host.
 
     Raises:
-        InputError: a host could not load what the sweep file names.
-        HostLost: a host did not start in time.
+        InputError: the networks do not load there.
+        HostLost: no host started in time.
+    """
+    deadline = time.monotonic() + START_DEADLINE
+    while True:
+        try:
+            host = _actor(cpus, gpus)(host_name(cpus, gpus, 0))
+            asked = host.measure.remote(spec, slots, device, lanes_of(device, cpus))
+            found = ray.get(asked, timeout=max(0.0, deadline - time.monotonic()))
+            break
+        except RayActorError:  # it has just ended itself, because no sweep had joined it
+            time.sleep(PAUSE)
+        except ray.exceptions.GetTimeoutError:
+            wanted = f"{cpus} CPUs, {gpus} GPUs"
+            raise HostLost(f"no host started within {START_DEADLINE:g} s; the cluster must offer {wanted}") from None
+    if "error" in found:
+        raise found["error"]
+    return found["precision"], found["slots"], found["measured"]
+
+
+def host_name(cpus: int, gpus: int, index: int) -> str:
+    """A host's name, all over the cluster."""
+    return f"host-{cpus}-{gpus}-{index}"
+
+
+class HostPool:
+    """A sweep's places on hosts; a context manager that leaves them.
+
+    Hosts have cluster-wide names, so a sweep that wants hosts of a shape joins those that others have started. Those
+    that find no room yet are joined when they do; a lost one is joined again wherever Ray has restarted it.
+
+    Args:
+        plan: what the sweep joins each host with.
+        count: how many hosts.
+        cpus, gpus: what Ray reserves for each.
+        say: takes lines that a person should read.
+
+    Raises:
+        RaysweepError: a host could not load what the sweep file names.
+        HostLost: no host started in time.
     """
 
-    def __init__(self, sweep: str, plan: HostPlan, count: int, cpus: int, gpus: int) -> None:
-        self.names = [f"{sweep}/host-{index}" for index in range(count)]
-        self._placed: dict[str, int] = {}
-        actor: Any = ray.remote(Host)
-        self.handles = [
-            actor.options(
-                name=name,
-                namespace=NAMESPACE,
-                num_cpus=cpus,
-                num_gpus=gpus,
-                max_restarts=-1,
-                max_task_retries=0,
-                max_concurrency=1000,
-                scheduling_strategy="SPREAD",
-                runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}} if plan.device == "cpu" else {},
-            ).remote(plan)
-            for name in self.names
+    def __init__(
+        self, plan: HostPlan, count: int, cpus: int, gpus: int, say: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.session = f"{plan.sweep}/{uuid.uuid4().hex[:8]}"
+        self._folder = Path(plan.folder)
+        self._writing = threading.Lock()
+        self._placed: dict[str, str] = {}
+        self._seats = [
+            Seat(host_name(cpus, gpus, index), self.session, plan, _actor(cpus, gpus), self._log, say)
+            for index in range(count)
         ]
         try:
-            self._await_hosts(count, cpus, gpus)
+            self._await_hosts(f"{count} × ({cpus} CPUs, {gpus} GPUs)")
         except BaseException:
             self.close()
             raise
@@ -60,45 +106,164 @@ class HostPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _await_hosts(self, count: int, cpus: int, gpus: int) -> None:
-        try:
-            self.about = ray.get([handle.ready.remote() for handle in self.handles], timeout=START_DEADLINE)
-        except ray.exceptions.GetTimeoutError:
-            wanted = f"{count} × ({cpus} CPUs, {gpus} GPUs)"
-            raise HostLost(f"no host started within {START_DEADLINE:g} s; the cluster must offer {wanted}") from None
-        for answer in self.about:
-            if "error" in answer:
-                raise answer["error"]
-
     def preference(self, trajectory: str) -> list[str]:
-        """Host names for a trajectory, its own first: the same for all its trials, evenly spread over trajectories."""
-        index = self._placed.setdefault(trajectory, len(self._placed) % len(self.names))
-        return self.names[index:] + self.names[:index]
-
-    def status(self) -> dict[str, float]:
-        """Row-steps of all hosts together and their mean occupancy; hosts that do not answer now are left out."""
-        answers = []
-        for handle in self.handles:
-            try:
-                answers.append(ray.get(handle.status.remote(), timeout=2))
-            except (RayActorError, ray.exceptions.GetTimeoutError):
-                continue
-        steps = sum(answer["row_steps"] for answer in answers)
-        occupancy = sum(answer["occupancy"] for answer in answers) / len(answers) if answers else 0.0
-        return {"row_steps": steps, "occupancy": occupancy}
+        """Names of the hosts to ask about a trajectory, its own first: the same one for all its trials."""
+        names = [seat.name for seat in self._seats if seat.joined] or [seat.name for seat in self._seats]
+        own = self._placed.setdefault(trajectory, names[len(self._placed) % len(names)])
+        return [own, *(name for name in names if name != own)]
 
     def close(self) -> None:
-        """End the hosts and wait until their names are free again."""
-        for handle in self.handles:
-            ray.kill(handle)
+        """Leave the hosts; those that no other sweep uses end themselves."""
+        for seat in self._seats:
+            seat.close()
         deadline = time.monotonic() + CLOSE_DEADLINE
-        while time.monotonic() < deadline and any(_exists(name) for name in self.names):
+        for seat in self._seats:
+            seat.thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _await_hosts(self, wanted: str) -> None:
+        """Wait for every host that there is room for."""
+        deadline = time.monotonic() + START_DEADLINE
+        patience: float | None = None
+        while not all(seat.joined for seat in self._seats):
+            for seat in self._seats:
+                if seat.error is not None:
+                    raise seat.error
+            now = time.monotonic()
+            if any(seat.joined for seat in self._seats):
+                patience = patience or now + ROOM_PATIENCE
+                if now > patience and all(seat.joined or not seat.started for seat in self._seats):
+                    return
+            if now > deadline:
+                raise HostLost(f"not every host started within {START_DEADLINE:g} s; the cluster must offer {wanted}")
             time.sleep(0.05)
 
+    def _log(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        with self._writing, suppress(OSError):  # a full disk costs a measurement, not the sweep
+            append_occupancy(self._folder, lines)
 
-def _exists(name: str) -> bool:
-    try:
-        ray.get_actor(name, namespace=NAMESPACE)
-    except ValueError:
-        return False
-    return True
+
+class Seat:
+    """A sweep's place on one host, held by a thread that renews it and joins again after a loss.
+
+    Args:
+        name: the host's, all over the cluster.
+        session: what the sweep joins as.
+        plan: what it joins with.
+        actor: starts the host under a name if there is none.
+        log: takes lines of the occupancy log.
+        say: takes lines that a person should read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        session: str,
+        plan: HostPlan,
+        actor: Callable[[str], Any],
+        log: Callable[[Iterable[Mapping[str, Any]]], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self.name, self._session, self._plan = name, session, plan
+        self._actor, self._log, self._say = actor, log, say
+        self.started = self.joined = False
+        self.error: Exception | None = None
+        self._handle: Any = None
+        self._ours = False
+        self._over = threading.Event()
+        self.thread = threading.Thread(target=self._hold, daemon=True, name=name)
+        self.thread.start()
+
+    def close(self) -> None:
+        """Let the thread leave the host and end."""
+        self._over.set()
+
+    def _hold(self) -> None:
+        while not self._over.is_set():
+            try:
+                self._renew()
+            except _Closed:
+                break
+            except RayActorError:  # the next round finds it where Ray has restarted it, or starts another
+                self.joined, self._handle = False, None
+            except Exception as error:
+                self.joined = False
+                if self.error is None:
+                    self._say(f"{self.name}: {error}")
+                self.error = error
+            self._over.wait(RENEWAL)
+        with suppress(RayError):
+            self._leave()
+
+    def _renew(self) -> None:
+        if self._handle is None:
+            self._handle = self._find()
+        answer = self._ask(self._handle.renew.remote(self._session))
+        self.started = True
+        self._log(answer["occupancy"])
+        if not answer["joined"]:
+            self.joined = False
+            self._bring_code(answer["node"])
+            found = self._ask(self._handle.join.remote(self._session, self._plan))
+            if "error" in found:
+                raise found["error"]
+        self.joined, self.error = True, None
+
+    def _find(self) -> Any:
+        try:
+            return ray.get_actor(self.name, namespace=NAMESPACE)
+        except ValueError:
+            self._ours = True
+            return self._actor(self.name)
+
+    def _bring_code(self, node: str) -> None:
+        """Have Ray unpack our job's folder where the host is: another job, with other code, may have started it."""
+        context = ray.get_runtime_context()
+        if context.runtime_env.get("working_dir") and node != context.get_node_id():
+            task: Any = ray.remote(_nothing)
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            self._ask(task.options(num_cpus=0, scheduling_strategy=there).remote())
+
+    def _ask(self, call: Any) -> Any:
+        while not self._over.is_set():
+            if ray.wait([call], timeout=0.5)[0]:
+                return ray.get(call)
+        raise _Closed
+
+    def _leave(self) -> None:
+        if self._handle is None:
+            return
+        if self.started:
+            with suppress(ray.exceptions.GetTimeoutError):
+                self._log(ray.get(self._handle.leave.remote(self._session), timeout=CLOSE_DEADLINE / 2))
+        elif self._ours:  # it waits for room that nobody wants any more
+            ray.kill(self._handle)
+
+
+class _Closed(RaysweepError):
+    """The pool closes."""
+
+
+def _nothing() -> None:
+    """A task that only brings its environment along."""
+
+
+def _actor(cpus: int, gpus: int) -> Callable[[str], Any]:
+    """Starts a host of a shape under a name, or finds the one that another sweep has started meanwhile."""
+
+    def start(name: str) -> Any:
+        actor: Any = ray.remote(Host)
+        return actor.options(
+            name=name,
+            namespace=NAMESPACE,
+            get_if_exists=True,
+            lifetime="detached",
+            num_cpus=cpus,
+            num_gpus=gpus,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=1000,
+            scheduling_strategy="SPREAD",
+            runtime_env={} if gpus else {"env_vars": {"OMP_NUM_THREADS": "1"}},
+        ).remote()
+
+    return start

@@ -14,8 +14,9 @@ from raysweep.errors import HostLost
 class TrialActor(tune.Trainable):
     """One trial at a time, reused for the next.
 
-    Its config: `number`, `key`, `trajectory`, `values`, `milestones` still to be reached (step and, where not all
-    are scored, number of examples), `blocks` that the examples are stepped in, `hosts` by preference.
+    Its config: `session` of its driver, `number`, `key`, `trajectory`, `values`, `milestones` still to be reached (step
+    and, where not all are scored, number of examples), `blocks` that the examples are stepped in, and `hosts` by
+    preference.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -33,7 +34,9 @@ class TrialActor(tune.Trainable):
         plan = self._plan
         step, examples = plan["milestones"][self._next]
         blocks = tuple(end for end in plan["blocks"] if examples is None or end <= examples)
-        request = Advance(plan["number"], plan["key"], plan["trajectory"], plan["values"], step, blocks)
+        request = Advance(
+            plan["session"], plan["number"], plan["key"], plan["trajectory"], plan["values"], step, blocks
+        )
         try:
             host, answer = advance_somewhere(plan["hosts"], request)
         except HostLost as error:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 
 from raysweep.engine.engine import Engine
+from raysweep.engine.row_store import RowStore
 from raysweep.engine.trajectory import State
 
 
@@ -22,7 +23,7 @@ class Blocks:
 
     Args:
         engine: steps them.
-        key, values, seed, to: see `Engine.advance`.
+        key, values, seed, to, owner, store: see `Engine.advance`.
         ends: where each block ends, ascending; the last is n.
         done: called once, in the thread in which the last block arrives, with the state of all n rows; or with the
             first error.
@@ -37,6 +38,8 @@ class Blocks:
         ends: Sequence[int],
         to: int,
         done: Callable[[State | Exception], None],
+        owner: str = "",
+        store: RowStore | None = None,
     ) -> None:
         self._engine, self._done = engine, done
         self._lock = threading.Lock()
@@ -44,7 +47,8 @@ class Blocks:
         self._arrived: dict[int, State] = {}
         self._told = False
         self._tickets = [
-            engine.advance(key, values, seed, block, to, partial(self._arrive, block)) for block in self._blocks
+            engine.advance(key, values, seed, block, to, partial(self._arrive, block), owner, store)
+            for block in self._blocks
         ]
 
     def cancel(self) -> None:

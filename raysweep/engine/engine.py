@@ -6,9 +6,10 @@ their segments began, so a lane stays full while there is work (continuous batch
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import torch
 
 from raysweep.engine.device import out_of_memory
 from raysweep.engine.lane import Lane, NonFinite, Occupant
+from raysweep.engine.occupancy import Share
 from raysweep.engine.row_store import RowStore
 from raysweep.engine.trajectory import Checkpoint, Segment, State, Ticket, Trajectory, TrajectoryId
 from raysweep.errors import OutOfMemory, TrialFailed
@@ -48,11 +50,12 @@ class Engine:
         slots: rows of a lane.
         device: of the lanes.
         store: keeps what trajectories reached; by default in memory only.
+        changed: the lock, and the sign that there is work; shared by engines whose lanes the same threads step.
 
     Where a step runs out of memory, all who wait get `OutOfMemory`: the shape of a lane is part of the numerics, so it
     is for others to change. Only of a lane with one slot that is a trial's failure.
 
-    `step_lane` is what a worker thread calls in a loop; `run` does it inline until nothing is left to do.
+    `step_lane` is what a worker thread calls in a loop (`turns`); `run` does it inline until nothing is left to do.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Engine:
         slots: int,
         device: torch.device | None = None,
         store: RowStore | None = None,
+        changed: threading.Condition | None = None,
     ) -> None:
         self.method, self.slots = methods[0], slots
         self.store = store or RowStore()
@@ -71,8 +75,10 @@ class Engine:
         self._failures: OrderedDict[TrajectoryId, tuple[int, TrialFailed]] = OrderedDict()
         self._queue: deque[Segment] = deque()
         self._suspects: deque[Segment] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
+        self._seatings = itertools.count(1)
+        self._seated_last: dict[frozenset[str], int] = {}
+        """The latest of all seatings that was for these sweeps."""
+        self._changed = changed or threading.Condition()
 
     def advance(
         self,
@@ -82,18 +88,22 @@ class Engine:
         examples: range,
         to: int,
         done: Callable[[State | Exception], None],
+        owner: str = "",
+        store: RowStore | None = None,
     ) -> Ticket:
         """Bring trajectory `key` to step `to`; `done` is called with its state there, or with the error.
 
         `key` stands for `values`: whoever passes the same key, seed and examples shares the same rows. A row's slot
         follows from `key` and its example, so the rows of two ranges of examples are those of one long range.
+        `owner` is the sweep that the rows are counted for; `store` is where it keeps what they reach.
         """
+        store = store or self.store
         of = TrajectoryId(key, seed, examples)
-        found = self.store.nearest(of, to)  # it may read a file, so not under the lock
+        found = store.nearest(of, to)  # it may read a file, so not under the lock
         with self._changed:
-            latest = self.store.held(of, to)  # what arrived meanwhile
+            latest = store.held(of, to)  # what arrived meanwhile
             origin = max((one for one in (found, latest) if one), key=lambda one: one.step, default=None)
-            ticket = Ticket(self._trajectories.get(of) or Trajectory(of, values), to, done, origin)
+            ticket = Ticket(self._trajectories.get(of) or Trajectory(of, values), to, done, origin, owner, store)
             answer = self._known(ticket)
             if answer is None:
                 self._trajectories[of] = ticket.trajectory
@@ -106,8 +116,8 @@ class Engine:
 
     def cancel(self, ticket: Ticket) -> None:
         """Nobody waits for `ticket` any more; rows that only it wanted leave before the next step."""
+        trajectory = ticket.trajectory
         with self._changed:
-            trajectory = ticket.trajectory
             if ticket not in trajectory.tickets:
                 return
             trajectory.tickets.remove(ticket)
@@ -116,23 +126,15 @@ class Engine:
                 self._drop(segment)
                 self._begin(trajectory)
 
+    def take_occupancy(self) -> list[dict[frozenset[str], Share]]:
+        """Whom each lane worked for since this was last asked."""
+        with self._changed:
+            return [lane.occupancy.take() for lane in self.lanes]
+
     def run(self) -> None:
         """Step every lane in this thread until nobody waits."""
         while sum(self.step_lane(index) for index in range(len(self.lanes))):
             pass
-
-    def work(self, index: int) -> None:
-        """Step lane `index` until the engine closes; sleeps while there is nothing to do."""
-        while not self._closed:
-            if not self.step_lane(index):
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closed or self._has_work(index), timeout=1.0)
-
-    def close(self) -> None:
-        """Let the workers end."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
     def step_lane(self, index: int) -> bool:
         """Admit waiting rows to a lane and step it once; False when it had nothing to step."""
@@ -140,8 +142,8 @@ class Engine:
         with self._changed:
             self._evict_dropped(lane)
             self._admit(lane)
-            occupied = len(lane.occupied)
-        if not occupied:
+            rows = _owned(lane)
+        if not rows:
             return False
         try:
             arrived, broken = lane.advance()
@@ -153,7 +155,7 @@ class Engine:
             return True
         finished: list[tuple[Ticket, State | Exception]] = []
         with self._changed:
-            self.counters.row_steps += occupied
+            self.counters.row_steps += sum(rows.values())
             self.counters.slot_steps += lane.slots
             for failure in broken:
                 finished += self._fail(failure.occupant.segment, failure.step, _non_finite(failure))
@@ -161,7 +163,9 @@ class Engine:
                 finished += self._arrive(lane.release(slot))
             if lane.alone is not None:
                 self._acquit(lane)
-            self.counters.seconds += time.perf_counter() - began
+            took = time.perf_counter() - began
+            self.counters.seconds += took
+            lane.occupancy.count(rows, took)
         _deliver(finished)
         return True
 
@@ -198,21 +202,30 @@ class Engine:
         if not trajectory.tickets:
             del self._trajectories[trajectory.id]
 
-    def _has_work(self, index: int) -> bool:
+    def has_work(self, index: int) -> bool:
+        """Whether a step of lane `index` would do something; for who holds the lock."""
         return bool(self._suspects or self.lanes[index].occupied) or any(one.admissible for one in self._queue)
 
     def _admit(self, lane: Lane) -> None:
-        """Seat waiting rows in their home slots: of one suspect alone, as long as there are any, else of everybody."""
+        """Seat waiting rows in their home slots: of one suspect alone, as long as there are any, else of everybody.
+
+        Of sweeps that wait for the same slot the one with the fewest rows in the lane goes first, else the one that has
+        waited longest, so that one that arrives late need not wait until all others' rows had their turn.
+        """
         while self._suspects and not self._suspects[0].alive:
             self._suspects.popleft()
         if self._suspects and lane.alone is None and not lane.occupied:
             lane.alone = self._suspects.popleft()
         while self._queue and not (self._queue[0].alive and self._queue[0].waiting):
             self._queue.popleft()
+        seated = _owned(lane)
         for slot in lane.free:
-            candidates = [lane.alone] if lane.alone else (one for one in self._queue if one.admissible)
-            segment = next((one for one in candidates if slot in one.waiting), None)
-            if segment is not None:
+            candidates = [lane.alone] if lane.alone else [one for one in self._queue if one.admissible]
+            fitting = [(one, one.trajectory.owners) for one in candidates if slot in one.waiting]
+            if fitting:
+                segment, owners = min(fitting, key=lambda one: (seated[one[1]], self._seated_last.get(one[1], 0)))
+                seated[owners] += 1
+                self._seated_last[owners] = next(self._seatings)
                 lane.admit(slot, Occupant(segment, segment.take(slot)))
 
     def _evict_dropped(self, lane: Lane) -> None:
@@ -230,7 +243,8 @@ class Engine:
             return []
         segment.alive = False
         trajectory = segment.trajectory
-        self.store.put(trajectory.id, segment.end, segment.state)
+        for store in {ticket.store for ticket in trajectory.tickets}:
+            store.put(trajectory.id, segment.end, segment.state)
         ready = trajectory.arrive(Checkpoint(segment.end, segment.state))
         self._begin(trajectory)
         return [(ticket, segment.state) for ticket in ready]
@@ -302,6 +316,14 @@ class Engine:
 
 def _segments(lane: Lane) -> Iterable[Segment]:
     return (occupant.segment for occupant in lane.occupants if occupant is not None)
+
+
+def _owned(lane: Lane) -> Counter[frozenset[str]]:
+    """The number of a lane's rows by the sweeps that wait for them."""
+    rows: Counter[frozenset[str]] = Counter()
+    for segment, count in Counter(_segments(lane)).items():
+        rows[segment.trajectory.owners] += count
+    return rows
 
 
 def _deliver(finished: list[tuple[Ticket, State | Exception]]) -> None:

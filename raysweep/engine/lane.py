@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from raysweep.engine.adam import adam_step
+from raysweep.engine.occupancy import Occupancy
 from raysweep.engine.trajectory import Segment, State
 from raysweep.methods import RowMethod, Rows
 
@@ -45,6 +46,7 @@ class Lane:
             torch.zeros(slots, dtype=torch.int64, device=self.device) for _ in range(4)
         )
         self.values: dict[str, Tensor] = {}
+        self.occupancy = Occupancy()
         self.alone: Segment | None = None
         """The suspect whose rows are the only ones here, until a step with them has succeeded."""
 

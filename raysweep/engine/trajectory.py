@@ -10,11 +10,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from raysweep.methods import RowMethod, Rows
+
+if TYPE_CHECKING:
+    from raysweep.engine.row_store import RowStore
 
 State = dict[str, Tensor]
 """A row's whole state by name, each `[N, ...]`: `params`, `first`, `second` and `kept.*`."""
@@ -45,15 +49,17 @@ class Checkpoint:
 
 @dataclass(eq=False)
 class Ticket:
-    """Somebody waits for a trajectory's checkpoint at `step`; `done` gets its state, or what went wrong.
+    """Somebody of the sweep `owner` waits for a checkpoint at `step`; `done` gets its state, or what went wrong.
 
-    `origin` is the nearest checkpoint below that is known; None is the start.
+    `origin` is the nearest checkpoint below that is known, None for the start; `store` is where the sweep keeps them.
     """
 
     trajectory: Trajectory
     step: int
     done: Callable[[State | Exception], None]
     origin: Checkpoint | None
+    owner: str
+    store: RowStore
 
 
 @dataclass(eq=False)
@@ -136,6 +142,11 @@ class Trajectory:
     def home(self, index: int, slots: int) -> int:
         """The slot that row `index` sits in, in whatever lane of this many slots, in whatever block of examples."""
         return (self.examples[index] + zlib.crc32(self.id.key.encode())) % slots
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """The sweeps that wait for it."""
+        return frozenset(ticket.owner for ticket in self.tickets)
 
     def rows(self) -> Rows:
         """This trajectory's rows at step 0."""

@@ -169,10 +169,14 @@ class Workload:
 
     @cached_property
     def stepping(self) -> dict[str, Any]:
-        """What a row's way depends on beside its configuration, seed, example and lane: kept rows are named by it."""
+        """What a row's way depends on beside its configuration, seed, example and lane, in plain data.
+
+        Workloads of the same may have their rows in the same lanes, and kept rows are named by it.
+        """
         spec = self.spec
         return {
-            "identity": self.identity,
+            "generator": [self.generator.fingerprint, self.generator.latent],
+            "classifier": self.classifier.fingerprint,
             "method": [spec.method, spec.options],
             "target": [spec.layer, self.unit, spec.direction],
             "precision": spec.precision,

@@ -18,13 +18,14 @@ from typing import Any
 from raysweep.errors import InputError, StorageError, did_you_mean
 from raysweep.record.journal import read_events
 from raysweep.record.ledger import Ledger
+from raysweep.record.occupancy import mean_occupancy
 
 STOP_PATIENCE = 60.0
 """Seconds that `stop_driver` waits for a driver to end."""
 
 
 def standing(folder: Path) -> dict[str, Any]:
-    """Where a sweep stands, from its journal, also while it runs: state, trials by state, the best so far.
+    """Where a sweep stands, also while it runs: state, trials by state, the best so far, how full its lanes were.
 
     `state` is `running` while a driver holds the journal, `stopped` when trials are left, else `done`.
     """
@@ -47,6 +48,7 @@ def standing(folder: Path) -> dict[str, Any]:
         "ended": None if left else max(trial.ended or 0.0 for trial in trials),
         "trials": dict(Counter(trial.state for trial in trials)),
         "best": best.to_json() if best else None,
+        "occupancy": mean_occupancy(folder),
         "storage": str(folder.parent),
         "sweep": sweep_digest(ledger.sweep),
     }

@@ -7,14 +7,12 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 import torch
-import yaml
 from safetensors.torch import save_file
 
 import raysweep
@@ -22,7 +20,9 @@ from raysweep.cluster.runtime import ray_runtime
 from raysweep.outcome import SweepResult
 from raysweep.record.journal import Event
 from raysweep.record.ledger import Ledger
+from raysweep.record.occupancy import read_occupancy
 from raysweep.record.store import local_store, open_client
+from tests.cluster.own_home import write_home
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
@@ -38,37 +38,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A user's folder: own code, weights and a sweep file."""
-    from tests.cluster import own_models
-
-    shutil.copyfile(own_models.__file__, tmp_path / "own_models.py")
-    torch.manual_seed(0)
-    save_file(own_models.build_generator().state_dict(), tmp_path / "generator.safetensors")
-    classifier = own_models.build_classifier()
-    classifier(torch.rand(64, 1, 8, 8))  # batch norm's running statistics
-    save_file(classifier.state_dict(), tmp_path / "classifier.safetensors")
-    sweep = {
-        "name": "own",
-        "method": "am",
-        "models": {
-            "generator": {"source": "own_models:build_generator", "weights": "generator.safetensors"},
-            "classifier": {"source": "own_models:build_classifier", "weights": "classifier.safetensors"},
-        },
-        "data": "own_models:images",
-        "target": "bar",
-        "examples": 6,
-        "space": {
-            "lr": {"choice": [0.1, 0.01]},
-            "prior_weight": {"choice": [0.1, 0.001]},
-            "steps": {"choice": [9, 27]},
-        },
-        "concurrency": 4,
-        "precision": "float32",
-        "slots": 8,
-        "objective": "response_fd",
-    }
-    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))
-    return tmp_path
+    return write_home(tmp_path)
 
 
 def sweep(home: Path, storage: str, *overrides: str, **options: Any) -> SweepResult:
@@ -85,7 +55,7 @@ def test_two_hosts_give_bitwise_what_one_gives(home: Path) -> None:
     one = sweep(home, "one", "hosts.cpus=2")
     two = sweep(home, "two", "hosts.count=2", "hosts.cpus=1")
     assert scores(one) == scores(two)
-    assert {str(trial.host).split("/")[1] for trial in two.ledger.trials.values()} == {"host-0", "host-1"}
+    assert {trial.host for trial in two.ledger.trials.values()} == {"host-1-0-0", "host-1-0-1"}
     assert one.trials["response_fd"].notna().all()
 
 
@@ -97,16 +67,32 @@ def test_killing_one_of_two_hosts_moves_its_trials_and_changes_no_score(home: Pa
 
     def kill_once(event: Event, ledger: Ledger) -> None:
         if event["event"] == "leased":
-            hosts.setdefault(event["number"], []).append(event["host"].split("/")[1])
-        if event["event"] == "milestone" and hosts[event["number"]][-1] == "host-0" and not killed:
-            host = ray.get_actor(f"own-{str(ledger.sweep_id)[:8]}/host-0", namespace="raysweep")
-            killed.append(ray.get(host.ready.remote())["pid"])
+            hosts.setdefault(event["number"], []).append(event["host"])
+        if event["event"] == "milestone" and hosts[event["number"]][-1] == "host-1-0-0" and not killed:
+            host = ray.get_actor("host-1-0-0", namespace="raysweep")
+            killed.append(ray.get(host.renew.remote("nobody"))["pid"])
             os.kill(killed[0], signal.SIGKILL)
 
     disturbed = sweep(home, "storm", *long, on_event=kill_once)
     assert killed
-    assert ["host-0", "host-1"] in hosts.values()
+    assert ["host-1-0-0", "host-1-0-1"] in hosts.values()
     assert scores(disturbed) == scores(undisturbed)
+    assert {trial.state for trial in disturbed.ledger.trials.values()} == {"done"}
+
+
+def test_a_sweep_joins_its_only_host_again_after_a_crash(home: Path) -> None:
+    long = ("space.steps.choice=[100, 1000]", "hosts.cpus=1")
+    killed: list[int] = []
+
+    def kill_once(event: Event, ledger: Ledger) -> None:
+        if event["event"] == "milestone" and not killed:
+            host = ray.get_actor("host-1-0-0", namespace="raysweep")
+            killed.append(ray.get(host.renew.remote("nobody"))["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+
+    disturbed = sweep(home, "storm", *long, on_event=kill_once)
+    assert killed
+    assert scores(disturbed) == scores(sweep(home, "calm", *long))
     assert {trial.state for trial in disturbed.ledger.trials.values()} == {"done"}
 
 
@@ -218,23 +204,21 @@ def test_an_interrupted_sweep_continues_to_the_scores_of_an_undisturbed_one(home
     assert [t.config for t in resumed.ledger.trials.values()] == [t.config for t in undisturbed.ledger.trials.values()]
 
 
-def row_steps(event: Event, ledger: Ledger, found: dict[str, int]) -> None:
-    """Note what the sweep's one host has stepped by now; what the journal answers comes before there is one."""
-    if event["event"] == "ended":
-        with suppress(ValueError):
-            host = ray.get_actor(f"own-{str(ledger.sweep_id)[:8]}/host-0", namespace="raysweep")
-            found["steps"] = ray.get(host.status.remote())["row_steps"]
+def row_steps(home: Path) -> int:
+    """What the hosts have stepped for the sweep, in all its sessions."""
+    return sum(line["row_steps"] for line in read_occupancy(home / "runs" / "own"))
 
 
 def test_an_extended_sweep_goes_on_from_the_rows_of_an_earlier_session(home: Path) -> None:
-    stepped: dict[str, int] = {}
-    sweep(home, "runs", "space.steps=20", on_event=lambda *seen: row_steps(*seen, stepped))
-    assert stepped["steps"] == 4 * 6 * 20
-    extended = sweep(home, "runs", "space.steps.choice=[20, 50]", on_event=lambda *seen: row_steps(*seen, stepped))
-    assert stepped["steps"] == 4 * 6 * 30
+    sweep(home, "runs", "space.steps=20")
+    first = row_steps(home)
+    assert first == 4 * 6 * 20
+    extended = sweep(home, "runs", "space.steps.choice=[20, 50]")
+    second = row_steps(home)
+    assert second - first == 4 * 6 * 30
     shutil.rmtree(home / "runs" / "own" / "rows")
-    again = sweep(home, "runs", "space.steps.choice=[20, 50, 60]", on_event=lambda *seen: row_steps(*seen, stepped))
-    assert stepped["steps"] == 4 * 6 * 60
+    again = sweep(home, "runs", "space.steps.choice=[20, 50, 60]")
+    assert row_steps(home) - second == 4 * 6 * 60
     assert scores(extended).items() <= scores(again).items()
     assert scores(again) == scores(sweep(home, "at-once", "space.steps.choice=[20, 50, 60]"))
 

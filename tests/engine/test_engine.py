@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from raysweep.engine.engine import Engine
 from raysweep.engine.row_store import OVERHEAD, RowStore
 from raysweep.engine.trajectory import Segment, State, Trajectory, kept
-from raysweep.errors import OutOfMemory, TrialFailed
+from raysweep.errors import TrialFailed
 from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.noise import normal
 
@@ -256,24 +255,6 @@ def test_a_shorter_configuration_that_is_asked_for_on_the_way_is_met_there(passe
         assert all(torch.equal(waiter.state[name], value) for name, value in reference.state.items())
 
 
-def test_trials_asked_for_while_threads_step_get_what_they_get_alone() -> None:
-    engine = Engine([method(torch.float32), method(torch.float32)], slots=8)
-    threads = [threading.Thread(target=engine.work, args=(lane,)) for lane in range(2)]
-    for thread in threads:
-        thread.start()
-    waiters = {to: ask(engine, 0.1, 0.01, to) for to in (300, 200, 120, 60, 30, 20)}
-    while any(waiter.outcome is None for waiter in waiters.values()):
-        threading.Event().wait(0.01)
-    engine.close()
-    for thread in threads:
-        thread.join()
-    alone = Engine([method(torch.float32)], slots=8)
-    for to in sorted(waiters):
-        reference = ask(alone, 0.1, 0.01, to)
-        alone.run()
-        assert all(torch.equal(waiters[to].state[name], value) for name, value in reference.state.items())
-
-
 def test_blocks_of_examples_are_the_rows_of_one_trajectory() -> None:
     engine = Engine([method(torch.float32)], slots=8)
     whole, blocks = Waiter(), [Waiter(), Waiter()]
@@ -436,54 +417,7 @@ def test_failing_trials_hold_up_no_lane_in_any_interleaving(order: list[int], ca
     while sum(engine.step_lane(lane) for lane in range(3)):
         steps += 1
         assert steps < 500
-    assert not any(engine._has_work(lane) for lane in range(3))
+    assert not any(engine.has_work(lane) for lane in range(3))
     for lr, waiter, first in zip(lrs, waiters, (True, False, False, False, False), strict=True):
         if not (cancelled and first):
             assert isinstance(waiter.outcome, TrialFailed if lr == 0.3 else dict)
-
-
-class Greedy(ActivationMaximisation):
-    """A method that asks for more memory than there is, from its fifth step on."""
-
-    def loss(self, params: Tensor, rows: Any) -> Any:
-        if bool((rows.step >= 5).any()):
-            params = params + torch.empty(2**50, dtype=torch.uint8)[:LATENT]
-        return super().loss(params, rows)
-
-
-@pytest.mark.parametrize("slots", [1, 4])
-def test_out_of_memory_is_told_to_all_who_wait_and_fails_a_trial_only_alone(slots: int) -> None:
-    generator, response = networks()
-    engine = Engine([Greedy(generator, response, LATENT, dtype=torch.float64) for _ in range(2)], slots)
-    waiters = [ask(engine, lr, 0.1, to) for lr in (0.1, 0.2, 0.3) for to in (4, 9)]
-    engine.run()
-    for waiter in waiters[1::2]:
-        if slots == 1:
-            assert isinstance(waiter.outcome, TrialFailed)
-            assert "out of memory even with one row" in str(waiter.outcome)
-        else:
-            assert isinstance(waiter.outcome, OutOfMemory)
-            assert waiter.outcome.slots == 4
-    assert all(isinstance(waiter.outcome, dict | OutOfMemory) for waiter in waiters[::2])
-    assert not any(engine._has_work(lane) for lane in range(2))
-    again = ask(engine, 0.1, 0.1, 4)
-    engine.run()
-    assert isinstance(again.outcome, dict)
-
-
-def test_two_lanes_in_threads_give_what_one_gives() -> None:
-    torch.set_num_threads(1)
-    two, one = Engine([method(), method()], slots=4), Engine([method()], slots=4)
-    waiters = [ask(two, lr, 0.1, 50, range(9)) for lr in (0.1, 0.2, 0.3)]
-    workers = [threading.Thread(target=two.work, args=(i,)) for i in range(2)]
-    for worker in workers:
-        worker.start()
-    while any(w.outcome is None for w in waiters):
-        workers[0].join(0.01)
-    two.close()
-    for worker in workers:
-        worker.join()
-    references = [ask(one, lr, 0.1, 50, range(9)) for lr in (0.1, 0.2, 0.3)]
-    one.run()
-    for waiter, reference in zip(waiters, references, strict=True):
-        assert all(torch.equal(waiter.state[name], value) for name, value in reference.state.items())
