@@ -9,12 +9,13 @@ def test_a_sweeps_line_covers_the_steps_that_its_rows_took_part_in() -> None:
     lane = Occupancy()
     one, two, both = frozenset({"one"}), frozenset({"two"}), frozenset({"one", "two"})
     for rows in ({one: 3}, {one: 1, two: 2}, {both: 2}, {two: 4}):
-        lane.count(rows)
+        lane.count(rows, 0.5)
     shares = lane.take()
     assert occupancy_of("one", shares, slots=4) == {
         "slots": 4,
         "steps": 3,
         "row_steps": 8,
+        "seconds": 1.5,
         "occupancy": 8 / 12,
         "sweeps": {"one": 6, "two": 4},
         "shared_steps": 2,

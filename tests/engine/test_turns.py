@@ -83,6 +83,16 @@ def test_an_engine_that_joins_late_gets_turns_beside_one_that_never_ends(turns: 
     assert busy.store.held(ticket.trajectory.id, 10**9) is None
 
 
+def test_trials_asked_for_while_threads_step_get_what_they_get_alone(turns: Turns) -> None:
+    shared, alone = Engine([method(8), method(8)], 8, changed=turns.changed), Engine([method(8)], 8)
+    turns.add(shared)
+    found = {to: ask(shared, 0.1, to) for to in (300, 200, 120, 60, 30, 20)}
+    for to in sorted(found):
+        reference = ask(alone, 0.1, to)
+        alone.run()
+        assert all(torch.equal(found[to].state[name], value) for name, value in reference.state.items())
+
+
 def test_an_engine_that_leaves_is_stepped_no_more_and_frees_its_memory(turns: Turns) -> None:
     leaving, staying = (Engine([method(8)], 4, changed=turns.changed) for _ in range(2))
     turns.add(leaving)
