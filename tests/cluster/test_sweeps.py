@@ -245,10 +245,12 @@ def test_out_of_memory_narrows_the_lanes_and_fails_no_trial(home: Path) -> None:
     crowded = ("models.generator={source: 'own_models:Crowded', weights: crowded.safetensors}",)
     events: list[Event] = []
     said: list[str] = []
-    roomy = sweep(home, "runs", *crowded, "space.steps=9")
+    roomy = sweep(home, "runs", *crowded, "slots=16", "space.steps=9")
     narrow = sweep(home, "narrow", *crowded, "slots=4")
     (home / "crowded").touch()
-    result = sweep(home, "runs", *crowded, notify=said.append, on_event=lambda event, _: events.append(event))
+    result = sweep(
+        home, "runs", *crowded, "slots=16", notify=said.append, on_event=lambda event, _: events.append(event)
+    )
     assert {trial.state for trial in result.ledger.trials.values()} == {"done"}
     numerics = [event["numerics"]["slots"] for event in events if event["event"] == "numerics"]
     assert numerics == [16, 8, 4]
