@@ -132,10 +132,10 @@ def run_on_hosts(conductor: Conductor, journal: Journal, prepared: Prepared, say
     from raysweep.cluster.tuning import run_trials
 
     sweep, folder, ledger = prepared.sweep, prepared.folder, conductor.ledger
-    plan, cpus = host_plan(sweep, prepared.workload, folder, ledger.numerics), cpus_of(sweep)
-    name = f"{sweep.name}-{str(ledger.sweep_id)[:8]}"
+    name, cpus = f"{sweep.name}-{str(ledger.sweep_id)[:8]}", cpus_of(sweep)
     with ray_runtime(cpus * sweep.hosts.count):
         while conductor.has_work:
+            plan = host_plan(sweep, prepared.workload, folder, ledger.numerics)
             try:
                 with HostPool(name, plan, sweep.hosts.count, cpus, sweep.hosts.gpus) as pool:
                     run_trials(conductor, partial(trial_plan, conductor, pool.preference), folder)
@@ -147,7 +147,6 @@ def run_on_hosts(conductor: Conductor, journal: Journal, prepared: Prepared, say
                 journal.append("numerics", numerics={**ledger.numerics, "slots": error.slots // 2})
             open_session(journal, prepared)
             conductor = conduct(journal, ledger, sweep)
-            plan = host_plan(sweep, prepared.workload, folder, ledger.numerics)
 
 
 def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:

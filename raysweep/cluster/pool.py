@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
 
 from raysweep.cluster.calling import NAMESPACE
 from raysweep.cluster.host import Host, HostPlan
@@ -74,18 +73,6 @@ class HostPool:
         """Host names for a trajectory, its own first: the same for all its trials, evenly spread over trajectories."""
         index = self._placed.setdefault(trajectory, len(self._placed) % len(self.names))
         return self.names[index:] + self.names[:index]
-
-    def status(self) -> dict[str, float]:
-        """Row-steps of all hosts together and their mean occupancy; hosts that do not answer now are left out."""
-        answers = []
-        for handle in self.handles:
-            try:
-                answers.append(ray.get(handle.status.remote(), timeout=2))
-            except (RayActorError, ray.exceptions.GetTimeoutError):
-                continue
-        steps = sum(answer["row_steps"] for answer in answers)
-        occupancy = sum(answer["occupancy"] for answer in answers) / len(answers) if answers else 0.0
-        return {"row_steps": steps, "occupancy": occupancy}
 
     def close(self) -> None:
         """End the hosts and wait until their names are free again."""
