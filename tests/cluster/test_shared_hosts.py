@@ -128,7 +128,7 @@ def test_rows_of_two_sweeps_share_a_lane_as_their_occupancy_logs_show(shared: Sh
     assert shared.pids[0] == shared.pids[1]
     names = [f"{one.name}-{str(one.ledger.sweep_id)[:8]}" for one in (shared.first, shared.second)]
     for result in (shared.first, shared.second):
-        assert {(line["host"], line["lane"], line["slots"]) for line in log(result)} == {(HOST, 0, 16)}
+        assert {(line["host"], line["lane"], line["slots"]) for line in log(result)} == {(HOST, 0, 8)}
         mixed = [line for line in log(result) if line["shared_steps"]]
         assert mixed
         assert all(list(line["sweeps"]) == names for line in mixed)
