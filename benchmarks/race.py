@@ -14,6 +14,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,11 @@ def race(
     examples = responses.shape[1]
     draws = {m: resamples(seed, m) for m in range(2, examples + 1)}
 
+    @cache
     def measure(number: int, stage: Stage) -> Measured:
         rows = responses[number, : stage.examples]
         found = score_response(rows, reference, draws[len(rows)])
-        return Measured(found.value, found.low, found.high)
+        return Measured(found.value, found.low, found.high, tuple(found.replicates))
 
     targets = [int(config["steps"]) for config in configs]
     reached = run(targets, examples, concurrency, min_examples, measure)

@@ -282,6 +282,7 @@ def conduct(journal: Journal, ledger: Ledger, sweep: Sweep) -> Conductor:
         every=stop.every,
         grace=stop.grace,
         min_examples=stop.min_examples,
+        confidence=stop.confidence,
     )
     budget = Budget(sweep.budget.trials, sweep.budget.seconds, sweep.budget.row_steps)
 

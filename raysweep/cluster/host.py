@@ -26,7 +26,7 @@ from ray.exceptions import RayError
 from raysweep.cluster.calling import ABSENT, Advance
 from raysweep.engine.occupancy import occupancy_of
 from raysweep.errors import InputError, OutOfMemory, RaysweepError
-from raysweep.record.trial import Stage
+from raysweep.record.trial import Measured, Stage
 
 if TYPE_CHECKING:
     from raysweep.engine.engine import Engine
@@ -278,16 +278,21 @@ def _score(member: Member, request: Advance, outcome: Any) -> dict[str, Any]:
         if isinstance(outcome, Exception):
             raise outcome
         scored = member.scorer.score(outcome, request.values)
-        name = f"explanations/{request.key}-{stage.name}.safetensors"
-        write_explanations(Path(plan.folder) / name, scored.tensors)
+        file = f"explanations/{request.key}-{stage.name}.safetensors"
+        write_explanations(Path(plan.folder) / file, scored.tensors)
     except Exception as raised:
         error = _told(raised, plan.slots)
         if isinstance(error, OutOfMemory) and error.slots > 1:
             return {"out_of_memory": error.slots}
         return {"failed": str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"}
-    objectives = {n: [float(s.value), float(s.low), float(s.high)] for n, s in scored.objectives.items()}
+    objectives = {name: Measured(float(s.value), float(s.low), float(s.high)) for name, s in scored.objectives.items()}
+    if stage.examples is not None:  # a race compares the first objective
+        name, score = next(iter(scored.objectives.items()))
+        replicates = tuple(float(f"{value:.6g}") for value in score.replicates)
+        objectives[name] = replace(objectives[name], replicates=replicates)
     metrics = scored.metrics if request.blocks == (all_rows,) else {"examples": float(rows), **scored.metrics}
-    return {"objectives": objectives, "metrics": metrics, "explanations": name}
+    plain = {name: measured.to_json() for name, measured in objectives.items()}
+    return {"objectives": plain, "metrics": metrics, "explanations": file}
 
 
 def _told(error: Exception, slots: int) -> Exception:

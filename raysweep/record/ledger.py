@@ -136,7 +136,7 @@ class Ledger:
                 step=stage.step,
                 examples=stage.examples,
                 time=event["time"],
-                objectives={name: Measured(*measured) for name, measured in event["objectives"].items()},
+                objectives={name: Measured.from_json(measured) for name, measured in event["objectives"].items()},
                 metrics=event["metrics"],
                 explanations=event["explanations"],
             )

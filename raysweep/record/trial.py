@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -26,11 +27,25 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """One objective's value with its 95 % interval."""
+    """One objective's value with its 95 % interval.
+
+    `replicates` are its values over the resamples that all trials share, to six digits; only a race needs them.
+    """
 
     value: float
     low: float
     high: float
+    replicates: tuple[float, ...] = ()
+
+    @classmethod
+    def from_json(cls, measured: Sequence[Any]) -> Measured:
+        """From `[value, low, high]`, or `[value, low, high, replicates]`."""
+        value, low, high, *replicates = measured
+        return cls(value, low, high, *map(tuple, replicates))
+
+    def to_json(self) -> list[Any]:
+        """The inverse of `from_json`."""
+        return [self.value, self.low, self.high, *([list(self.replicates)] if self.replicates else [])]
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class Conductor:
         self,
         number: int,
         stage: Stage,
-        objectives: Mapping[str, Sequence[float]],
+        objectives: Mapping[str, Sequence[Any]],
         metrics: Mapping[str, float],
         explanations: str | None,
     ) -> Decision:
@@ -241,7 +241,7 @@ class Conductor:
                     "milestone",
                     number=number,
                     **_fields(milestone.stage),
-                    objectives={name: [m.value, m.low, m.high] for name, m in milestone.objectives.items()},
+                    objectives={name: measured.to_json() for name, measured in milestone.objectives.items()},
                     metrics=milestone.metrics,
                     explanations=milestone.explanations,
                 )

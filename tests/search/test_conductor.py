@@ -251,32 +251,33 @@ def test_a_journal_of_another_search_is_refused(tmp_path: Path) -> None:
 
 
 RACED = {"lr": {"choice": [0.1, 0.2, 0.3, 0.4]}, "steps": 100}
-RACING: dict[str, Any] = {"space": RACED, "scheduler": "race", "concurrency": 2, "examples": 16}
+RACING: dict[str, Any] = {"space": RACED, "scheduler": "race", "concurrency": 2, "examples": 13}
 
 
 def report(conductor: Conductor, number: int, stage: Stage, value: float) -> str:
-    return conductor.scored(number, stage, {"response_fd": (value, value - 1, value + 1)}, {}, None)
+    replicates = [value - 1, value, value + 1]
+    return conductor.scored(number, stage, {"response_fd": (value, value - 1, value + 1, replicates)}, {}, None)
 
 
 def test_a_race_ends_only_with_all_examples_and_counts_the_rows_that_it_stepped(tmp_path: Path) -> None:
-    first, second, whole = Stage(100, 4), Stage(100, 8), Stage(100)
+    first, second, whole = Stage(100, 5), Stage(100, 8), Stage(100)
     with opened(tmp_path, **RACING) as conductor:
         assert [start(conductor), start(conductor)] == [0, 1]
         assert conductor.milestones(conductor.ledger.trials[0]) == (first, second, whole)
-        assert conductor.blocks(conductor.ledger.trials[0]) == (4, 8, 16)
+        assert conductor.blocks(conductor.ledger.trials[0]) == (5, 8, 13)
         assert report(conductor, 0, first, 1.0) == "wait"
         assert report(conductor, 1, first, 9.0) == "stop"
         assert conductor.resolved() == {0: "continue"}
-        assert conductor.ledger.trials[1].reason == "stopped at step 100 of the first 4 examples"
+        assert conductor.ledger.trials[1].reason == "stopped at step 100 of the first 5 examples"
         assert [report(conductor, 0, stage, 1.0) for stage in (second, whole)] == ["continue", "stop"]
         assert {n: trial.state for n, trial in conductor.ledger.trials.items()} == {0: "done", 1: "pruned"}
-        assert conductor.outcomes()[1].pruned_at == 4
+        assert conductor.outcomes()[1].pruned_at == 5
         assert [start(conductor), start(conductor)] == [2, 3]
-        assert conductor.used.row_steps == 100 * (16 + 4 + 2 * 16)  # the last two may still make all of theirs
+        assert conductor.used.row_steps == 100 * (13 + 5 + 2 * 13)  # the last two may still make all of theirs
 
 
 def test_a_restarted_race_parks_who_waits_for_an_earlier_cohort(tmp_path: Path) -> None:
-    first, second, whole = Stage(100, 4), Stage(100, 8), Stage(100)
+    first, second, whole = Stage(100, 5), Stage(100, 8), Stage(100)
     with opened(tmp_path, **RACING) as conductor:
         assert [start(conductor), start(conductor)] == [0, 1]
         assert [report(conductor, n, first, value) for n, value in ((1, 9.0), (0, 1.0))] == ["wait", "continue"]
@@ -294,10 +295,10 @@ def test_a_restarted_race_parks_who_waits_for_an_earlier_cohort(tmp_path: Path) 
         assert report(conductor, 0, whole, 1.0) == "stop"
         assert start(conductor) == 3
         assert conductor.next_trial() == "wait"
-        assert report(conductor, 3, first, 2.0) == "continue"
+        assert report(conductor, 3, first, 0.5) == "continue"
         assert conductor.next_trial() == "finished"
         assert conductor.ledger.trials[2].state == "pruned"
-        assert [report(conductor, 3, stage, 2.0) for stage in (second, whole)] == ["continue", "stop"]
+        assert [report(conductor, 3, stage, 0.5) for stage in (second, whole)] == ["continue", "stop"]
         assert [trial.state for trial in conductor.ledger.trials.values()] == ["done", "pruned", "pruned", "done"]
 
 
@@ -312,4 +313,4 @@ def test_a_duplicate_in_a_race_has_the_whole_way_of_its_twin(tmp_path: Path) -> 
                     break
         twins = [trial for trial in conductor.ledger.trials.values() if "same configuration" in str(trial.reason)]
         assert twins
-        assert all([m.examples for m in twin.milestones] == [4, 8, None] for twin in twins)
+        assert all([m.examples for m in twin.milestones] == [5, 8, None] for twin in twins)

@@ -70,6 +70,7 @@ def make_policy(
     every: int | None = None,
     grace: int = 1,
     min_examples: int | None = None,
+    confidence: float = 0.9,
     key: str = "stop",
 ) -> Policy:
     """The policy a sweep file's `stop` names.
@@ -81,6 +82,7 @@ def make_policy(
         every: of median; see `ladder.reports`.
         grace: of median: how many of the first milestones decide nothing.
         min_examples: of race; see `ladder.counts`.
+        confidence: of race: the share of resamples that must find a trial worse than the leader.
 
     Raises:
         InputError: for an unknown scheduler or a setting that cannot work.
@@ -93,7 +95,9 @@ def make_policy(
     if scheduler == "asha":
         return Asha(rungs(steps, min_steps, eta, key), eta, concurrency, maximise)
     if scheduler == "race":
-        return Race(counts(examples, min_examples, key), concurrency, maximise)
+        if not 0.5 < confidence < 1:
+            raise InputError("must lie between 0.5 and 1", key=f"{key}.confidence", value=confidence)
+        return Race(counts(examples, min_examples, key), concurrency, confidence, maximise)
     if grace < 0:
         raise InputError("must be 0 or more", key=f"{key}.grace", value=grace)
     return Median(reports(steps, every, key), grace, concurrency, maximise)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from raysweep.errors import InputError
 from raysweep.search.domains import Choice, Domain, Interval
 
 MOST_REPORTS = 10_000
+FEWEST_EXAMPLES = 5
+MORE_EXAMPLES, LEAST_GAIN = 1.6, 1.2
+"""How many times the examples of one look the next one has, and what N must at least be of the last one's."""
 
 
 def rungs(steps: Domain, min_steps: int | None, eta: int, key: str = "stop") -> tuple[int, ...]:
@@ -60,13 +64,13 @@ def reports(steps: Domain, every: int | None, key: str = "stop") -> tuple[int, .
 
 
 def counts(examples: int, min_examples: int | None, key: str = "stop") -> tuple[int, ...]:
-    """With how many of N examples trials report before they do with all: `min_examples`, then N/2^k … N/4, N/2.
+    """With how many of N examples trials report before they do with all: `min_examples`, then 1.6 times as many each.
 
-    So 50 examples give 7, 13 and 25.
+    So 50 examples give 5, 8, 13, 20 and 33.
 
     Args:
         examples: N.
-        min_examples: lowest count; by default an eighth of N, at least 4. With N = 4 or fewer there is then none.
+        min_examples: lowest count; by default a tenth of N, at least 5. With N = 5 or fewer there is then none.
 
     Raises:
         InputError: when `min_examples` is below 2, of which no interval can be made, or not below N.
@@ -74,11 +78,11 @@ def counts(examples: int, min_examples: int | None, key: str = "stop") -> tuple[
     if min_examples is not None and not 2 <= min_examples < examples:
         rule = f"must be 2 or more and below {examples}, the examples"
         raise InputError(rule, key=f"{key}.min_examples", value=min_examples)
-    lowest = min_examples if min_examples is not None else max(4, math.ceil(examples / 8))
+    lowest = min_examples if min_examples is not None else max(FEWEST_EXAMPLES, math.ceil(examples / 10))
     if lowest >= examples:
         return ()
-    halvings = max(1, round(math.log2(examples / lowest)))
-    return (lowest, *(math.ceil(examples / 2**halving) for halving in range(halvings - 1, 0, -1)))
+    later = (round(lowest * MORE_EXAMPLES**look) for look in itertools.count(1))
+    return (lowest, *itertools.takewhile(lambda count: count * LEAST_GAIN <= examples, later))
 
 
 def _span(steps: Domain) -> tuple[int, int, list[int]]:

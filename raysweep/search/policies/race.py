@@ -1,13 +1,15 @@
-"""Racing on examples (Maron and Moore, "Hoeffding Races", NIPS 1993; here with the intervals that each score has).
+"""Racing on examples (Maron and Moore, "Hoeffding Races", NIPS 1993; here paired, by the bootstrap that scores share).
 
-All steps of a configuration are made on few examples first, then on more. One whose interval lies wholly above that of
-the leader is dropped: more examples would only confirm it.
+All steps of a configuration are made on few examples first, then on more. One that almost every resample of them finds
+worse than the leader is dropped. All configurations start from the same latents and share the resamples, so what the
+examples have in common cancels: two whose intervals overlap widely are often told apart with a few.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from raysweep.record.trial import Measured, Stage
 from raysweep.search.policies.cohort import Decision, Table, TrialView, badness, cohort_at, cohort_start
@@ -15,19 +17,22 @@ from raysweep.search.policies.cohort import Decision, Table, TrialView, badness,
 
 @dataclass(frozen=True)
 class Race:
-    """At each count of examples a trial races its cohort and whoever of earlier cohorts has finished.
+    """At each count of examples a trial races its cohort and whoever of earlier cohorts came as far.
 
     The leader is the best value at the same count: with fewer examples a distance in many dimensions is expected to be
-    larger, so results of different counts are never compared. A cohort decides when the ones before it have ended.
+    larger, so results of different counts are never compared. A cohort decides when all before it have come as far, or
+    have ended.
 
     Args:
         counts: examples, ascending, all below N.
         concurrency: size of a cohort.
+        confidence: the share of resamples that must find a trial worse than the leader.
         maximise: whether a higher objective is better.
     """
 
     counts: tuple[int, ...]
     concurrency: int
+    confidence: float = 0.9
     maximise: bool = False
 
     def milestones(self, target: int) -> tuple[Stage, ...]:
@@ -42,15 +47,16 @@ class Race:
 
         cohort = cohort_at(number, here, table, self.concurrency, exhausted)
         earlier = [table[other] for other in range(cohort_start(number, self.concurrency))]
-        if cohort is None or not all(view.ended for view in earlier):
+        if cohort is None or not all(view.ended or here(view) in view.milestones for view in earlier):
             return "wait"
-        finished = [view for view in earlier if Stage(view.target) in view.milestones and here(view) in view.milestones]
-        racing = {view.number: view.milestones[here(view)] for view in (*finished, *cohort)}
+        arrived = (view for view in (*earlier, *cohort) if here(view) in view.milestones)
+        racing = {view.number: view.milestones[here(view)] for view in arrived}
         leader = min(racing.items(), key=lambda item: (badness(item[1].value, self.maximise), item[0]))[1]
-        return "stop" if self._ends(racing[number])[0] > self._ends(leader)[1] else "continue"
+        return "stop" if self._worse(racing[number], leader) >= self.confidence else "continue"
 
-    def _ends(self, measured: Measured) -> tuple[float, float]:
-        """The better and the worse end of an interval, lower being better; a value that is not finite is worst."""
-        if not math.isfinite(measured.value):
-            return math.inf, math.inf
-        return (-measured.high, -measured.low) if self.maximise else (measured.low, measured.high)
+    def _worse(self, measured: Measured, leader: Measured) -> float:
+        """The share of resamples in which a trial is worse than the leader; what is not finite is worst."""
+        mine, best = (
+            np.array([badness(value, self.maximise) for value in one.replicates]) for one in (measured, leader)
+        )
+        return float((mine > best).mean()) if len(mine) else 0.0

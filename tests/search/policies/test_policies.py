@@ -76,7 +76,8 @@ def progress(stage):
 
 
 def measured(value, width=0.0):
-    return Measured(value, value - width, value + width)
+    """Its replicates lie evenly over its interval."""
+    return Measured(value, value - width, value + width, tuple(value + width * (k - 4.5) / 4.5 for k in range(10)))
 
 
 def trial(target, level, fails_at=None, width=1.0):
