@@ -28,8 +28,11 @@ MARGIN = 0.9
 """Another precision or size than the usual one must take less than this share of its time."""
 PATIENCE = 20.0
 """Seconds after which no further candidate is tried."""
-STEPS = 3
-"""Of each candidate, after a first one that is not timed."""
+PASSES, LEAST_STEPS, LEAST_SECONDS = 2, 3, 0.25
+"""Candidates are timed so often, in turn, for at least so many steps and so long; the quickest step counts."""
+WARM_UP = 2
+"""Steps before, not timed: the first ones choose kernels and fetch memory."""
+FOREVER = 10**9
 PROBES = 16
 """Rows on which two precisions are compared."""
 LEAST_COSINE, MOST_ERROR = 0.95, 0.1
@@ -106,16 +109,17 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
     seconds: dict[tuple[str, int], float] = {}
     began = time.perf_counter()
 
-    def measure(one: str, size: int) -> None:
-        with suppress(RaysweepError):  # out of memory, or not a number: not a candidate
-            seconds[one, size] = seconds_per_row_step(workload.methods(lanes, device, one), size, device)
+    def measure(candidates: list[tuple[str, int]]) -> None:
+        for one, size in candidates * PASSES:
+            if seconds and time.perf_counter() - began > PATIENCE:
+                return
+            with suppress(RaysweepError):  # out of memory, or not a number: not a candidate
+                found = seconds_per_row_step(workload.methods(lanes, device, one), size, device)
+                seconds[one, size] = min(found, seconds.get((one, size), math.inf))
 
-    for one in precisions:
-        measure(one, sizes[0])
+    measure([(one, sizes[0]) for one in precisions])
     faster = _fastest(seconds)[0] if seconds else precisions[0]
-    for size in sizes[1:]:
-        if not seconds or time.perf_counter() - began < PATIENCE:
-            measure(faster, size)
+    measure([(faster, size) for size in sizes if len(sizes) > 1])
     if not seconds:
         seconds[faster, slots or 1] = math.inf
     return Choice(*_fastest(seconds), seconds, agreement)
@@ -155,11 +159,16 @@ def seconds_per_row_step(methods: Sequence[RowMethod], slots: int, device: torch
     engine = Engine(methods, slots, device)
     failures: list[Any] = []
     values = dict.fromkeys(methods[0].hyperparameters, 0.01)
-    engine.advance("timing", values, 0, range(slots * len(methods)), STEPS + 2, failures.append)
-    times = [_step_all(engine) for _ in range(STEPS + 1)]
+    engine.advance("timing", values, 0, range(slots * len(methods)), FOREVER, failures.append)
+    for _ in range(WARM_UP):
+        _step_all(engine)
+    times: list[float] = []
+    until = time.perf_counter() + LEAST_SECONDS
+    while not failures and (len(times) < LEAST_STEPS or time.perf_counter() < until):
+        times.append(_step_all(engine))
     for failure in failures:
         raise failure
-    return min(times[1:]) / (slots * len(methods))
+    return min(times) / (slots * len(methods))
 
 
 def _step_all(engine: Engine) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 import torch
 
 from raysweep.engine.numerics import MARGIN, Agreement, _fastest, agree, choose
-from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
+from raysweep.engine.workload import Workload
 from raysweep.models.model import ModelSource
+from tests.engine.specs import FASHION
 
 CPU = torch.device("cpu")
 NETS = """
@@ -54,21 +56,13 @@ def make(tmp_path: Path) -> Make:
     np.savez(tmp_path / "images.npz", x=x, y=np.arange(20) % 2)
 
     def build(classifier: str) -> Workload:
-        spec = WorkloadSpec(
-            method="am",
-            options={},
+        spec = replace(
+            FASHION,
             generator=ModelSource("nets_n:generator"),
             classifier=ModelSource(f"nets_n:{classifier}"),
-            judge=None,
             data="images.npz",
-            media=None,
             target=0,
-            layer=None,
-            unit=None,
-            direction="maximise",
             examples=4,
-            objectives=(ObjectiveSpec("response_fd"),),
-            seed=0,
             precision="auto",
             folder=str(tmp_path),
         )

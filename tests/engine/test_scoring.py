@@ -24,6 +24,7 @@ from raysweep.methods.noise import normal
 from raysweep.models.model import ModelSource
 from raysweep.zoo import fashion
 from raysweep.zoo.fashion.networks import Classifier, Generator, Judge
+from tests.engine.specs import FASHION
 
 N, STEPS, SNEAKER = 6, 5, 7
 WEIGHTS = {"lr": 0.1, "prior_weight": 0.02}
@@ -88,18 +89,10 @@ def images() -> np.ndarray:
 def spec(tmp_path: Path, images: np.ndarray) -> WorkloadSpec:
     np.savez(tmp_path / "images.npz", x=images, y=np.arange(150) // 15)
     (tmp_path / "own_judges.py").write_text(OWN_JUDGES)
-    return WorkloadSpec(
-        method="am",
-        options={},
-        generator=ModelSource("zoo://fashion/generator"),
-        classifier=ModelSource("zoo://fashion/classifier"),
+    return replace(
+        FASHION,
         judge=ModelSource("zoo://fashion/judge"),
         data="images.npz",
-        media=None,
-        target="sneaker",
-        layer=None,
-        unit=None,
-        direction="maximise",
         examples=N,
         objectives=(
             ObjectiveSpec("response_fd"),

@@ -10,28 +10,11 @@ import torch
 from raysweep.engine.engine import Engine
 from raysweep.engine.showing import Showing
 from raysweep.engine.trajectory import State, kept
-from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
-from raysweep.models.model import ModelSource
+from raysweep.engine.workload import Workload
+from tests.engine.specs import FASHION
 
 CPU = torch.device("cpu")
-SPEC = WorkloadSpec(
-    method="am",
-    options={},
-    generator=ModelSource("zoo://fashion/generator"),
-    classifier=ModelSource("zoo://fashion/classifier"),
-    judge=None,
-    data="zoo://fashion/test",
-    media=None,
-    target="sneaker",
-    layer=None,
-    unit=None,
-    direction="maximise",
-    examples=7,
-    objectives=(ObjectiveSpec("response_fd"),),
-    seed=0,
-    precision="bfloat16",
-    folder=".",
-)
+SPEC = replace(FASHION, precision="bfloat16")
 
 
 def stepped(workload: Workload) -> State:
