@@ -30,7 +30,7 @@ from common import JOBS, cpus, median, parser_of, say, table, write_json
 from torch.utils.flop_counter import FlopCounterMode
 
 from raysweep.engine.adam import adam_step
-from raysweep.engine.device import open_device
+from raysweep.engine.device import keep_freed_memory, open_device
 from raysweep.engine.engine import Engine
 from raysweep.engine.workload import DTYPES, Workload
 from raysweep.methods import RowMethod, Rows
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
     device = open_device(arguments.device)
+    keep_freed_memory()
     lanes = cpus() if device.type == "cpu" else 1
     rates: dict[str, dict[int, float]] = {}
     rows: list[dict[str, Any]] = []

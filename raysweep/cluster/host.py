@@ -29,6 +29,8 @@ from raysweep.errors import InputError, OutOfMemory, RaysweepError
 from raysweep.record.trial import Measured, Stage
 
 if TYPE_CHECKING:
+    import torch
+
     from raysweep.engine.engine import Engine
     from raysweep.engine.row_store import RowStore
     from raysweep.engine.scoring import Scorer
@@ -195,7 +197,6 @@ class Host:
         return scored
 
     def _load(self, plan: HostPlan) -> tuple[Engine, Scorer, RowStore]:
-        from raysweep.engine.device import open_device
         from raysweep.engine.engine import Engine
         from raysweep.engine.row_store import RowStore
         from raysweep.engine.scoring import Scorer
@@ -204,7 +205,7 @@ class Host:
         from raysweep.sources import forget_own_modules
 
         forget_own_modules()
-        device = open_device(plan.device)
+        device = _open(plan.device)
         workload = Workload(plan.spec)
         scorer = Scorer(workload, plan.slots, device, Path(plan.folder))
         rows = RowStore(Path(plan.folder) / "rows", {**workload.stepping, "slots": plan.slots, "device": device.type})
@@ -258,13 +259,19 @@ class Host:
 
 
 def _measure(spec: WorkloadSpec, slots: int | None, device: str, lanes: int) -> dict[str, Any]:
-    from raysweep.engine.device import open_device
     from raysweep.engine.numerics import choose
     from raysweep.engine.workload import Workload
 
     workload = Workload(replace(spec, judge=None, objectives=()))
-    choice = choose(workload, open_device(device), lanes, spec.precision, slots)
+    choice = choose(workload, _open(device), lanes, spec.precision, slots)
     return {"precision": choice.precision, "slots": choice.slots, "measured": choice.plain()}
+
+
+def _open(device: str) -> torch.device:
+    from raysweep.engine.device import keep_freed_memory, open_device
+
+    keep_freed_memory()
+    return open_device(device)
 
 
 def _score(member: Member, request: Advance, outcome: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ in its home slot (`trajectory`) is bitwise the same among any co-tenants of a ba
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +48,8 @@ class Lane:
         )
         self.values: dict[str, Tensor] = {}
         self.occupancy = Occupancy()
+        self._fresh = False
+        """Whether a row that has not made a step yet may be here."""
         self.alone: Segment | None = None
         """The suspect whose rows are the only ones here, until a step with them has succeeded."""
 
@@ -72,6 +75,7 @@ class Lane:
         self.example[slot] = trajectory.examples[index]
         self.step[slot] = segment.row_step[index]
         self.end[slot] = segment.end
+        self._fresh = True
         self.occupants[slot] = occupant
 
     def release(self, slot: int) -> Occupant:
@@ -117,19 +121,17 @@ class Lane:
 
     def _remember(self, params: Tensor, seen: dict[str, Tensor]) -> None:
         before = {name.removeprefix("kept."): v for name, v in self.state.items() if name.startswith("kept.")}
-        first = self.method.remember(None, params, seen)
-        if not before:
-            after = first
-        else:
-            fresh = self.step == 0
-            later = self.method.remember(before, params, seen)
-            after = {name: torch.where(_like(fresh, new), new, later[name]) for name, new in first.items()}
+        after = self.method.remember(before or None, params, seen)
+        if before and self._fresh:
+            fresh, first = self.step == 0, self.method.remember(None, params, seen)
+            after = {name: torch.where(_like(fresh, new), new, after[name]) for name, new in first.items()}
+        self._fresh = False
         self.state.update({f"kept.{name}": value for name, value in after.items()})
 
     def _broken(self, total: Tensor, gradient: Tensor, seen: dict[str, Tensor]) -> list[NonFinite]:
-        finite = torch.isfinite(total) & torch.isfinite(gradient.flatten(1)).all(dim=1)
-        if bool(finite.all()):
+        if math.isfinite(total.sum() + gradient.sum()):
             return []
+        finite = torch.isfinite(total) & torch.isfinite(gradient.flatten(1)).all(dim=1)
         found = []
         for slot in (~finite).nonzero().flatten().tolist():
             occupant = self.occupants[slot]

@@ -22,8 +22,8 @@ from raysweep.engine.workload import Workload
 from raysweep.errors import RaysweepError
 from raysweep.methods import RowMethod, Rows
 
-CANDIDATES = {"cpu": (16, 8, 32), "cuda": (512, 256, 1024, 128, 2048)}
-"""Rows of a lane that are tried, the usual one first."""
+CANDIDATES = {"cpu": (16, 8, 32, 64), "cuda": (512, 256, 1024, 128, 2048)}
+"""Rows of a lane that are tried, about, the usual number first."""
 MARGIN = 0.9
 """Another precision or size than the usual one must take less than this share of its time."""
 PATIENCE = 20.0
@@ -105,7 +105,7 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
     """
     agreement = agree(workload, device) if precision == "auto" else None
     precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
-    sizes = (slots,) if slots else CANDIDATES[device.type]
+    sizes = (slots,) if slots else lane_sizes(device.type, workload.spec.examples)
     seconds: dict[tuple[str, int], float] = {}
     began = time.perf_counter()
 
@@ -123,6 +123,15 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
     if not seconds:
         seconds[faster, slots or 1] = math.inf
     return Choice(*_fastest(seconds), seconds, agreement)
+
+
+def lane_sizes(device: str, examples: int) -> tuple[int, ...]:
+    """Rows of a lane that are tried, the usual number first: where that can be, a trial's examples split evenly.
+
+    Then each slot is the home of as many rows as any other, and none is empty while others have a queue.
+    """
+    lanes_full = {size: round(examples / size) for size in CANDIDATES[device]}
+    return tuple(dict.fromkeys(math.ceil(examples / n) if n else size for size, n in lanes_full.items()))
 
 
 def agree(workload: Workload, device: torch.device) -> Agreement:

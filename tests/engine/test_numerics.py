@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from raysweep.engine.numerics import MARGIN, Agreement, _fastest, agree, choose
+from raysweep.engine.numerics import MARGIN, Agreement, _fastest, agree, choose, lane_sizes
 from raysweep.engine.workload import Workload
 from raysweep.models.model import ModelSource
 from tests.engine.specs import FASHION
@@ -116,3 +116,10 @@ def test_the_usual_numerics_stand_unless_others_are_clearly_faster(
     seconds: dict[tuple[str, int], float], chosen: tuple[str, int]
 ) -> None:
     assert _fastest(seconds) == chosen
+
+
+@pytest.mark.parametrize(
+    ("examples", "sizes"), [(50, (17, 9, 25, 50)), (64, (16, 8, 32, 64)), (10, (10, 32, 64)), (4, (16, 8, 32, 64))]
+)
+def test_lanes_hold_an_even_share_of_a_trials_examples(examples: int, sizes: tuple[int, ...]) -> None:
+    assert lane_sizes("cpu", examples) == sizes
