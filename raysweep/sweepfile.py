@@ -105,7 +105,7 @@ class StopKeys(_Keys):
     every: int | None = Field(None, ge=1)
     grace: int = Field(1, ge=0)
     min_examples: int | None = Field(None, ge=2)
-    confidence: float = Field(0.9, gt=0.5, lt=1)
+    confidence: float = Field(0.85, gt=0.5, lt=1)
 
 
 class BudgetKeys(_Keys):

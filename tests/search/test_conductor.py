@@ -251,7 +251,7 @@ def test_a_journal_of_another_search_is_refused(tmp_path: Path) -> None:
 
 
 RACED = {"lr": {"choice": [0.1, 0.2, 0.3, 0.4]}, "steps": 100}
-RACING: dict[str, Any] = {"space": RACED, "scheduler": "race", "concurrency": 2, "examples": 13}
+RACING: dict[str, Any] = {"space": RACED, "scheduler": "race", "concurrency": 2, "examples": 16}
 
 
 def report(conductor: Conductor, number: int, stage: Stage, value: float) -> str:
@@ -260,11 +260,11 @@ def report(conductor: Conductor, number: int, stage: Stage, value: float) -> str
 
 
 def test_a_race_ends_only_with_all_examples_and_counts_the_rows_that_it_stepped(tmp_path: Path) -> None:
-    first, second, whole = Stage(100, 5), Stage(100, 8), Stage(100)
+    first, second, whole = Stage(100, 5), Stage(100, 10), Stage(100)
     with opened(tmp_path, **RACING) as conductor:
         assert [start(conductor), start(conductor)] == [0, 1]
         assert conductor.milestones(conductor.ledger.trials[0]) == (first, second, whole)
-        assert conductor.blocks(conductor.ledger.trials[0]) == (5, 8, 13)
+        assert conductor.blocks(conductor.ledger.trials[0]) == (5, 10, 16)
         assert report(conductor, 0, first, 1.0) == "wait"
         assert report(conductor, 1, first, 9.0) == "stop"
         assert conductor.resolved() == {0: "continue"}
@@ -273,11 +273,11 @@ def test_a_race_ends_only_with_all_examples_and_counts_the_rows_that_it_stepped(
         assert {n: trial.state for n, trial in conductor.ledger.trials.items()} == {0: "done", 1: "pruned"}
         assert conductor.outcomes()[1].pruned_at == 5
         assert [start(conductor), start(conductor)] == [2, 3]
-        assert conductor.used.row_steps == 100 * (13 + 5 + 2 * 13)  # the last two may still make all of theirs
+        assert conductor.used.row_steps == 100 * (16 + 5 + 2 * 16)  # the last two may still make all of theirs
 
 
 def test_a_restarted_race_parks_who_waits_for_an_earlier_cohort(tmp_path: Path) -> None:
-    first, second, whole = Stage(100, 5), Stage(100, 8), Stage(100)
+    first, second, whole = Stage(100, 5), Stage(100, 10), Stage(100)
     with opened(tmp_path, **RACING) as conductor:
         assert [start(conductor), start(conductor)] == [0, 1]
         assert [report(conductor, n, first, value) for n, value in ((1, 9.0), (0, 1.0))] == ["wait", "continue"]
@@ -313,4 +313,4 @@ def test_a_duplicate_in_a_race_has_the_whole_way_of_its_twin(tmp_path: Path) -> 
                     break
         twins = [trial for trial in conductor.ledger.trials.values() if "same configuration" in str(trial.reason)]
         assert twins
-        assert all([m.examples for m in twin.milestones] == [5, 8, None] for twin in twins)
+        assert all([m.examples for m in twin.milestones] == [5, 10, None] for twin in twins)

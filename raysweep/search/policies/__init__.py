@@ -70,7 +70,7 @@ def make_policy(
     every: int | None = None,
     grace: int = 1,
     min_examples: int | None = None,
-    confidence: float = 0.9,
+    confidence: float = 0.85,
     key: str = "stop",
 ) -> Policy:
     """The policy a sweep file's `stop` names.

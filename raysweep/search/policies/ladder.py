@@ -10,7 +10,7 @@ from raysweep.search.domains import Choice, Domain, Interval
 
 MOST_REPORTS = 10_000
 FEWEST_EXAMPLES = 5
-MORE_EXAMPLES, LEAST_GAIN = 1.6, 1.2
+MORE_EXAMPLES, LEAST_GAIN = 2, 1.5
 """How many times the examples of one look the next one has, and what N must at least be of the last one's."""
 
 
@@ -64,13 +64,13 @@ def reports(steps: Domain, every: int | None, key: str = "stop") -> tuple[int, .
 
 
 def counts(examples: int, min_examples: int | None, key: str = "stop") -> tuple[int, ...]:
-    """With how many of N examples trials report before they do with all: `min_examples`, then 1.6 times as many each.
+    """With how many of N examples trials report before they do with all: `min_examples`, then twice as many each.
 
-    So 50 examples give 5, 8, 13, 20 and 33.
+    So 50 examples give 7, 14 and 28.
 
     Args:
         examples: N.
-        min_examples: lowest count; by default a tenth of N, at least 5. With N = 5 or fewer there is then none.
+        min_examples: lowest count; by default an eighth of N, at least 5. With N = 5 or fewer there is then none.
 
     Raises:
         InputError: when `min_examples` is below 2, of which no interval can be made, or not below N.
@@ -78,10 +78,10 @@ def counts(examples: int, min_examples: int | None, key: str = "stop") -> tuple[
     if min_examples is not None and not 2 <= min_examples < examples:
         rule = f"must be 2 or more and below {examples}, the examples"
         raise InputError(rule, key=f"{key}.min_examples", value=min_examples)
-    lowest = min_examples if min_examples is not None else max(FEWEST_EXAMPLES, math.ceil(examples / 10))
+    lowest = min_examples if min_examples is not None else max(FEWEST_EXAMPLES, math.ceil(examples / 8))
     if lowest >= examples:
         return ()
-    later = (round(lowest * MORE_EXAMPLES**look) for look in itertools.count(1))
+    later = (lowest * MORE_EXAMPLES**look for look in itertools.count(1))
     return (lowest, *itertools.takewhile(lambda count: count * LEAST_GAIN <= examples, later))
 
 

@@ -32,7 +32,7 @@ class Race:
 
     counts: tuple[int, ...]
     concurrency: int
-    confidence: float = 0.9
+    confidence: float = 0.85
     maximise: bool = False
 
     def milestones(self, target: int) -> tuple[Stage, ...]:

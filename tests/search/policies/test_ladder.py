@@ -69,20 +69,20 @@ def test_median_cannot_report_so_often_that_the_reports_fill_the_memory():
 @pytest.mark.parametrize(
     ("examples", "min_examples", "expected"),
     [
-        (50, None, (5, 8, 13, 20, 33)),
-        (10, None, (5, 8)),
+        (50, None, (7, 14, 28)),
+        (10, None, (5,)),
         (6, None, (5,)),
-        (16, None, (5, 8, 13)),
-        (1000, None, (100, 160, 256, 410, 655)),
+        (16, None, (5, 10)),
+        (1000, None, (125, 250, 500)),
         (5, None, ()),
         (2, None, ()),
-        (20, 2, (2, 3, 5, 8, 13)),
-        (50, 10, (10, 16, 26, 41)),
+        (50, 2, (2, 4, 8, 16, 32)),
+        (50, 10, (10, 20)),
         (50, 49, (49,)),
         (3, 2, (2,)),
     ],
 )
-def test_counts_of_examples_grow_by_the_same_factor(examples, min_examples, expected):
+def test_counts_of_examples_double(examples, min_examples, expected):
     assert counts(examples, min_examples) == expected
 
 

@@ -11,7 +11,7 @@ from raysweep.search.domains import Fixed
 from raysweep.search.policies import Measured, Stage, TrialView, make_policy
 from tests.search.policies.test_policies import EXAMPLES, STEPS, Simulation, progress
 
-COUNTS = (5, 8, 13, 20, 33)
+COUNTS = (7, 14, 28)
 
 
 def race(concurrency, **options):
@@ -22,7 +22,7 @@ def measured(value, *replicates):
     return Measured(value, min(replicates), max(replicates), replicates)
 
 
-def decide_all(policy, results, count=5, exhausted=True):
+def decide_all(policy, results, count=7, exhausted=True):
     views = {n: TrialView(n, 1000, {Stage(1000, count): one}) for n, one in enumerate(results)}
     return "".join(policy.decide(n, Stage(1000, count), views, exhausted)[0] for n in views)
 
@@ -39,9 +39,9 @@ def test_who_is_worse_than_the_leader_in_almost_all_resamples_is_dropped():
     always = measured(2, *(k + 0.1 for k in range(20)))
     in_18 = measured(2, *(k + 0.1 if k < 18 else k for k in range(20)))
     in_17 = measured(2, *(k + 0.1 if k < 17 else k for k in range(20)))
-    assert decide_all(race(4), [always, leader, in_18, in_17]) == "scsc"
+    assert decide_all(race(4, confidence=0.9), [always, leader, in_18, in_17]) == "scsc"
     assert decide_all(race(4, confidence=0.95), [always, leader, in_18, in_17]) == "sccc"
-    assert decide_all(race(4, confidence=0.84), [always, leader, in_18, in_17]) == "scss"
+    assert decide_all(race(4), [always, leader, in_18, in_17]) == "scss"
 
 
 def test_resamples_are_compared_in_pairs_so_that_overlapping_intervals_are_told_apart():
@@ -71,15 +71,15 @@ def test_confidence_must_leave_room_for_doubt(confidence):
 
 def test_configurations_of_other_step_counts_race_at_the_same_number_of_examples():
     views = {
-        0: TrialView(0, 100, {Stage(100, 5): measured(1, 0, 2)}),
-        1: TrialView(1, 1000, {Stage(1000, 5): measured(9, 8, 10)}),
+        0: TrialView(0, 100, {Stage(100, 7): measured(1, 0, 2)}),
+        1: TrialView(1, 1000, {Stage(1000, 7): measured(9, 8, 10)}),
     }
     policy = race(2)
-    assert [policy.decide(n, Stage(views[n].target, 5), views, True) for n in views] == ["continue", "stop"]
+    assert [policy.decide(n, Stage(views[n].target, 7), views, True) for n in views] == ["continue", "stop"]
 
 
 def test_a_cohort_waits_for_its_members_and_for_those_before_it_to_come_as_far():
-    stage, policy = Stage(1000, 5), race(2)
+    stage, policy = Stage(1000, 7), race(2)
     report = {stage: measured(5, 4, 6)}
     late = {2: TrialView(2, 1000, report), 3: TrialView(3, 1000, report)}
     away = {0: TrialView(0, 1000), 1: TrialView(1, 1000, ended=True)}
@@ -90,7 +90,7 @@ def test_a_cohort_waits_for_its_members_and_for_those_before_it_to_come_as_far()
 
 
 def test_whom_an_earlier_cohort_dropped_later_still_leads_where_it_came():
-    stage, policy = Stage(1000, 5), race(1)
+    stage, policy = Stage(1000, 7), race(1)
     views = {
         0: TrialView(0, 1000, {stage: measured(1, 0, 2)}, ended=True),
         1: TrialView(1, 1000, {stage: measured(5, 4, 6)}),
@@ -118,7 +118,7 @@ def race_by_hand(trials, concurrency, maximise):
             lead = seen[count][min(seen[count], key=lambda n: (cost(seen[count][n].value), n))]
             for n in list(racing):
                 pairs = list(zip(seen[count][n].replicates, lead.replicates, strict=True))
-                if sum(cost(mine) > cost(best) for mine, best in pairs) >= 0.9 * len(pairs):
+                if sum(cost(mine) > cost(best) for mine, best in pairs) >= 0.85 * len(pairs):
                     racing.remove(n)
     return last
 
