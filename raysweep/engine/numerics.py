@@ -7,11 +7,12 @@ kept for as long as the sweep lives.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -28,8 +29,8 @@ MARGIN = 0.9
 """Another precision or size than the usual one must take less than this share of its time."""
 PATIENCE = 20.0
 """Seconds after which no further candidate is tried."""
-PASSES, LEAST_STEPS, LEAST_SECONDS = 2, 3, 0.25
-"""Candidates are timed so often, in turn, for at least so many steps and so long; the quickest step counts."""
+PASSES, LEAST_STEPS, LEAST_SECONDS = 2, 3, 0.15
+"""Candidates are timed so often, in turn, for at least so many steps and so long; the faster time counts."""
 WARM_UP = 2
 """Steps before, not timed: the first ones choose kernels and fetch memory."""
 FOREVER = 10**9
@@ -107,6 +108,7 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
     precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
     sizes = (slots,) if slots else lane_sizes(device.type, workload.spec.examples)
     seconds: dict[tuple[str, int], float] = {}
+    methods = cache(lambda one: workload.methods(lanes, device, one))
     began = time.perf_counter()
 
     def measure(candidates: list[tuple[str, int]]) -> None:
@@ -114,7 +116,7 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
             if seconds and time.perf_counter() - began > PATIENCE:
                 return
             with suppress(RaysweepError):  # out of memory, or not a number: not a candidate
-                found = seconds_per_row_step(workload.methods(lanes, device, one), size, device)
+                found = seconds_per_row_step(methods(one), size, device)
                 seconds[one, size] = min(found, seconds.get((one, size), math.inf))
 
     measure([(one, sizes[0]) for one in precisions])
@@ -160,7 +162,7 @@ def agree(workload: Workload, device: torch.device) -> Agreement:
 
 
 def seconds_per_row_step(methods: Sequence[RowMethod], slots: int, device: torch.device) -> float:
-    """Wall time of a step over the rows that it moves, when every lane is full and at work; the least of a few.
+    """Wall time over the row-steps made in it, with every lane full and at work in a thread of its own, as on a host.
 
     Raises:
         OutOfMemory, TrialFailed: the rows cannot be stepped.
@@ -169,28 +171,22 @@ def seconds_per_row_step(methods: Sequence[RowMethod], slots: int, device: torch
     failures: list[Any] = []
     values = dict.fromkeys(methods[0].hyperparameters, 0.01)
     engine.advance("timing", values, 0, range(slots * len(methods)), FOREVER, failures.append)
-    for _ in range(WARM_UP):
-        _step_all(engine)
-    times: list[float] = []
-    until = time.perf_counter() + LEAST_SECONDS
-    while not failures and (len(times) < LEAST_STEPS or time.perf_counter() < until):
-        times.append(_step_all(engine))
+    with ThreadPoolExecutor(len(methods)) as pool:
+        list(pool.map(partial(_step, engine, WARM_UP, 0.0), range(len(methods))))
+        rates = list(pool.map(partial(_step, engine, LEAST_STEPS, LEAST_SECONDS), range(len(methods))))
     for failure in failures:
         raise failure
-    return min(times) / (slots * len(methods))
+    return 1 / (sum(rates) * slots)
 
 
-def _step_all(engine: Engine) -> float:
-    """Seconds of one step of every lane."""
-    began = time.perf_counter()
-    threads = [threading.Thread(target=engine.step_lane, args=(lane,)) for lane in range(len(engine.lanes))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def _step(engine: Engine, steps: int, seconds: float, lane: int) -> float:
+    """Step a lane at least so often and so long; its steps a second."""
+    began, made = time.perf_counter(), 0
+    while engine.step_lane(lane) and ((made := made + 1) < steps or time.perf_counter() < began + seconds):
+        pass
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return made / (time.perf_counter() - began)
 
 
 def _fastest(seconds: dict[tuple[str, int], float]) -> tuple[str, int]:
