@@ -6,6 +6,7 @@ import os
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from raysweep.preflight import slots_to_try
 from raysweep.sweepfile import Sweep
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def forecast(sweep: Sweep, workload: Workload) -> dict[str, Any]:
     from raysweep.engine.numerics import choose
 
     with one_thread():
-        choice = choose(workload, torch.device("cpu"), len(os.sched_getaffinity(0)), sweep.precision, sweep.slots)
+        lanes = len(os.sched_getaffinity(0))
+        choice = choose(workload, torch.device("cpu"), lanes, sweep.precision, slots_to_try(sweep, "cpu"))
     found, seconds = planned(sweep), choice.seconds[choice.precision, choice.slots]
     total = found["row_steps"] * seconds if found["row_steps"] else None
     return {**found, "numerics": str(choice), "seconds_per_row_step": seconds, "seconds": total}

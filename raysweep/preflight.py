@@ -16,6 +16,7 @@ from raysweep.outcome import SweepResult
 from raysweep.record.driver import storage_folder
 from raysweep.record.store import check_uri, local_store
 from raysweep.search.domains import LARGEST, Choice, Domain, Interval
+from raysweep.search.policies.ladder import counts
 from raysweep.sweepfile import Sweep, SweepFile
 
 if TYPE_CHECKING:
@@ -168,6 +169,16 @@ def describe_objectives(workload: Workload) -> Iterator[str]:
             model = (one.model or spec.classifier).source
             layer = getattr(workload.features(one.name), "reads", "Inception 2015-12-05 features")
             yield f"{one.name}: features are {layer} of {model}, compared with {spec.data}"
+
+
+def slots_to_try(sweep: Sweep, device: str) -> tuple[int, ...]:
+    """Rows of a lane that the numerics are chosen from."""
+    from raysweep.engine.numerics import lane_sizes
+
+    if sweep.slots is not None:
+        return (sweep.slots,)
+    looks = counts(sweep.examples, sweep.stop.min_examples) if sweep.stop.scheduler == "race" else ()
+    return lane_sizes(device, looks[0] if looks else sweep.examples, racing=bool(looks))
 
 
 def check_source(name: str | None, storage: Path) -> None:

@@ -25,7 +25,7 @@ import yaml
 from raysweep.errors import InputError, OutOfMemory, SweepConflict
 from raysweep.explain import explain
 from raysweep.outcome import SweepResult
-from raysweep.preflight import Prepared, describe_objectives, prepare
+from raysweep.preflight import Prepared, describe_objectives, prepare, slots_to_try
 from raysweep.record.journal import FORMAT, Event, Journal
 from raysweep.record.ledger import SWEEP, Ledger
 from raysweep.record.recorder import Recorder
@@ -206,7 +206,7 @@ def settle_numerics(journal: Journal, prepared: Prepared, say: Callable[[str], N
     slots, measured = sweep.slots, None
     if precision == "auto" or slots is None:
         precision, slots, measured = measure_numerics(
-            prepared.workload.spec, slots, device, cpus_of(sweep), sweep.hosts.gpus
+            prepared.workload.spec, slots_to_try(sweep, device), device, cpus_of(sweep), sweep.hosts.gpus
         )
         say(measured["text"])
     numerics = {"precision": precision, "slots": slots, "device": device, "threads": 1}

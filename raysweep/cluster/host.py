@@ -15,6 +15,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,11 +117,11 @@ class Host:
         node, lines = ray.get_runtime_context().get_node_id(), self._new_lines(session)
         return {"joined": member is not None, "node": node, "pid": os.getpid(), "occupancy": lines}
 
-    async def measure(self, spec: WorkloadSpec, slots: int | None, device: str, lanes: int) -> dict[str, Any]:
+    async def measure(self, spec: WorkloadSpec, sizes: Sequence[int], device: str, lanes: int) -> dict[str, Any]:
         """Choose a sweep's numerics, before it joins: {"precision", "slots", "measured"}, or {"error": InputError}."""
         async with self._loading:
             try:
-                return await asyncio.get_running_loop().run_in_executor(None, _measure, spec, slots, device, lanes)
+                return await asyncio.get_running_loop().run_in_executor(None, _measure, spec, sizes, device, lanes)
             except InputError as error:
                 return {"error": error}
             finally:
@@ -258,12 +259,12 @@ class Host:
                     ray.kill(self._me)
 
 
-def _measure(spec: WorkloadSpec, slots: int | None, device: str, lanes: int) -> dict[str, Any]:
+def _measure(spec: WorkloadSpec, sizes: Sequence[int], device: str, lanes: int) -> dict[str, Any]:
     from raysweep.engine.numerics import choose
     from raysweep.engine.workload import Workload
 
     workload = Workload(replace(spec, judge=None, objectives=()))
-    choice = choose(workload, _open(device), lanes, spec.precision, slots)
+    choice = choose(workload, _open(device), lanes, spec.precision, sizes)
     return {"precision": choice.precision, "slots": choice.slots, "measured": choice.plain()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,13 @@ CLOSE_DEADLINE = 10.0
 
 
 def measure_numerics(
-    spec: WorkloadSpec, slots: int | None, device: str, cpus: int, gpus: int
+    spec: WorkloadSpec, sizes: Sequence[int], device: str, cpus: int, gpus: int
 ) -> tuple[str, int, dict[str, Any]]:
     """(precision, slots, what was measured to choose them), on the first host of the shape that the sweep wants.
 
     Args:
         spec: the workload; its precision may be "auto".
-        slots: rows of a lane when they are given.
+        sizes: rows of a lane to choose from.
         device: "cpu" or "cuda".
         cpus, gpus: what Ray reserves for a host.
 
@@ -48,7 +48,7 @@ def measure_numerics(
     while True:
         try:
             host = _actor(cpus, gpus)(host_name(cpus, gpus, 0))
-            asked = host.measure.remote(spec, slots, device, lanes_of(device, cpus))
+            asked = host.measure.remote(spec, sizes, device, lanes_of(device, cpus))
             found = ray.get(asked, timeout=max(0.0, deadline - time.monotonic()))
             break
         except RayActorError:  # it has just ended itself, because no sweep had joined it

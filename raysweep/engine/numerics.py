@@ -25,6 +25,8 @@ from raysweep.methods import RowMethod, Rows
 
 CANDIDATES = {"cpu": (16, 8, 32, 64), "cuda": (512, 256, 1024, 128, 2048)}
 """Rows of a lane that are tried, about, the usual number first."""
+OF_A_RACE = {"cpu": (16, 8), "cuda": (256, 128)}
+"""In a race few rows are at work at a time, and a lane takes as long with empty slots as with full ones."""
 MARGIN = 0.9
 """Another precision or size than the usual one must take less than this share of its time."""
 PATIENCE = 20.0
@@ -96,17 +98,16 @@ class Choice:
         }
 
 
-def choose(workload: Workload, device: torch.device, lanes: int, precision: str, slots: int | None) -> Choice:
+def choose(workload: Workload, device: torch.device, lanes: int, precision: str, sizes: Sequence[int]) -> Choice:
     """The fastest numerics that give the same explanations; of what is given already, only the time is measured.
 
     Args:
         lanes: stepped at once, a thread each.
         precision: a precision, or "auto": bfloat16 where it agrees with float32 and is faster.
-        slots: rows of a lane, or None: the fastest of a few.
+        sizes: rows of a lane to choose from, the usual number first.
     """
     agreement = agree(workload, device) if precision == "auto" else None
     precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
-    sizes = (slots,) if slots else lane_sizes(device.type, workload.spec.examples)
     seconds: dict[tuple[str, int], float] = {}
     methods = cache(lambda one: workload.methods(lanes, device, one))
     began = time.perf_counter()
@@ -123,16 +124,21 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
     faster = _fastest(seconds)[0] if seconds else precisions[0]
     measure([(faster, size) for size in sizes if len(sizes) > 1])
     if not seconds:
-        seconds[faster, slots or 1] = math.inf
+        seconds[faster, sizes[0]] = math.inf
     return Choice(*_fastest(seconds), seconds, agreement)
 
 
-def lane_sizes(device: str, examples: int) -> tuple[int, ...]:
+def lane_sizes(device: str, examples: int, racing: bool) -> tuple[int, ...]:
     """Rows of a lane that are tried, the usual number first: where that can be, a trial's examples split evenly.
 
     Then each slot is the home of as many rows as any other, and none is empty while others have a queue.
+
+    Args:
+        device: "cpu" or "cuda".
+        examples: rows of a trial that are stepped together; in a race those of its first look.
+        racing: whether it is a race.
     """
-    lanes_full = {size: round(examples / size) for size in CANDIDATES[device]}
+    lanes_full = {size: round(examples / size) for size in (OF_A_RACE if racing else CANDIDATES)[device]}
     return tuple(dict.fromkeys(math.ceil(examples / n) if n else size for size, n in lanes_full.items()))
 
 

@@ -83,19 +83,19 @@ def test_bfloat16_does_not_agree_where_a_network_cancels_or_refuses_it(make: Mak
 
 
 def test_what_does_not_agree_is_not_chosen_whatever_its_speed(make: Make) -> None:
-    choice = choose(make("cancelling"), CPU, 1, "auto", 4)
+    choice = choose(make("cancelling"), CPU, 1, "auto", [4])
     assert (choice.precision, choice.slots) == ("float32", 4)
     assert set(choice.seconds) == {("float32", 4)}
     assert "not bfloat16" in str(choice)
 
 
 def test_what_the_sweep_file_gives_is_kept(make: Make) -> None:
-    choice = choose(make("smooth"), CPU, 2, "float64", 5)
+    choice = choose(make("smooth"), CPU, 2, "float64", [5])
     assert (choice.precision, choice.slots, choice.agreement) == ("float64", 5, None)
 
 
 def test_both_precisions_are_timed_at_several_sizes_and_said(make: Make) -> None:
-    choice = choose(make("smooth"), CPU, 2, "auto", None)
+    choice = choose(make("smooth"), CPU, 2, "auto", [8, 4])
     assert {precision for precision, _ in choice.seconds} == {"float32", "bfloat16"}
     assert len({slots for _, slots in choice.seconds}) > 1
     assert (choice.precision, choice.slots) in choice.seconds
@@ -122,4 +122,8 @@ def test_the_usual_numerics_stand_unless_others_are_clearly_faster(
     ("examples", "sizes"), [(50, (17, 9, 25, 50)), (64, (16, 8, 32, 64)), (10, (10, 32, 64)), (4, (16, 8, 32, 64))]
 )
 def test_lanes_hold_an_even_share_of_a_trials_examples(examples: int, sizes: tuple[int, ...]) -> None:
-    assert lane_sizes("cpu", examples) == sizes
+    assert lane_sizes("cpu", examples, racing=False) == sizes
+
+
+def test_lanes_of_a_race_are_small() -> None:
+    assert lane_sizes("cpu", 7, racing=True) == (16, 7)
