@@ -112,15 +112,19 @@ class ConductorSearcher(_NotPickled, Searcher):
 
 
 class ConductorScheduler(_NotPickled, FIFOScheduler):
-    """Reports milestones to the conductor; continues, pauses and stops trials as it says."""
+    """Reports milestones to the conductor; continues, holds and stops trials as it says.
+
+    A trial that waits for others is not paused: Tune would give its actor away and start another process for it later,
+    which takes longer than many a milestone. It gets no further call instead, until its decision is made.
+    """
 
     def __init__(self, driver: Driver) -> None:
         super().__init__()
         self._driver, self._conductor = driver, driver.conductor
         self._waiting: dict[int, TuneTrial] = {}
-        """Trials that Tune has paused, or is about to, until their cohort decides."""
-        self._doomed: set[str] = set()
-        """Those that are to be stopped; Tune cannot stop a trial before it has finished pausing it."""
+        """Trials that have reported, and have no call under way until their cohort decides."""
+        self._decided: dict[int, tuple[TuneTrial, str]] = {}
+        """Those of them whose decision is made and has not been carried out."""
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         """A trial is about to run on its preferred host."""
@@ -128,7 +132,7 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         self._driver.ask(lambda: self._conductor.leased(config["number"], config["hosts"][0], trial.trial_id), None)
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        """Take a milestone, and carry out what it decides for this trial and for those that waited for it."""
+        """Take a milestone and say how its trial goes on."""
         return str(self._driver.ask(lambda: self._take(trial, result), self.STOP))
 
     def _take(self, trial: TuneTrial, result: dict[str, Any]) -> str:
@@ -144,10 +148,9 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         if decision == "wait":
             self._waiting[number] = trial
         self._resolve()
-        if decision == "wait" and number not in self._waiting:
-            decision = "stop" if trial.trial_id in self._doomed else "continue"
-            self._doomed.discard(trial.trial_id)
-        return {"continue": self.CONTINUE, "stop": self.STOP, "wait": self.PAUSE}[decision]
+        if decision == "wait" and number in self._decided:
+            _, decision = self._decided.pop(number)
+        return {"continue": self.CONTINUE, "stop": self.STOP, "wait": self.NOOP}[decision]
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
         """Tune reports a trial's last milestone here only."""
@@ -159,21 +162,22 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         self._driver.ask(lambda: self._conductor.failed(trial.config["number"], reason), None)
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
-        """Trials that never ran first; a paused one only when it need not wait any more."""
+        """Carry out what was decided about trials that waited; then the first trial that has no actor yet."""
         self._driver.ask(self._resolve, None)
-        trials = tune_controller.get_trials()
-        for trial in trials:
-            doomed = trial.trial_id in self._doomed and trial.status == TuneTrial.PAUSED
-            if doomed or (self._driver.error and trial.status in (TuneTrial.PENDING, TuneTrial.PAUSED)):
-                self._doomed.discard(trial.trial_id)
+        decided, self._decided = self._decided, {}
+        for trial, decision in decided.values():
+            if decision == "stop":
                 tune_controller.stop_trial(trial)
-        if self._driver.error:
-            return None
-        held = {trial.trial_id for trial in self._waiting.values()} | self._doomed
-        for status in (TuneTrial.PENDING, TuneTrial.PAUSED):
-            for trial in trials:
-                if trial.status == status and trial.trial_id not in held:
-                    return trial  # type: ignore[no-any-return]
+            elif trial.status == TuneTrial.RUNNING:  # else it has lost its actor, starts again and reports again
+                tune_controller._tune_controller._schedule_trial_train(trial)
+        idle = [
+            trial for trial in tune_controller.get_trials() if trial.status in (TuneTrial.PENDING, TuneTrial.PAUSED)
+        ]
+        if self._driver.error is None:
+            return idle[0] if idle else None
+        for trial in (*idle, *self._waiting.values()):
+            tune_controller.stop_trial(trial)
+        self._waiting.clear()
         return None
 
     def debug_string(self) -> str:
@@ -182,9 +186,8 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
 
     def _resolve(self) -> None:
         for number, decision in self._conductor.resolved().items():
-            trial = self._waiting.pop(number, None)
-            if trial is not None and decision == "stop":
-                self._doomed.add(trial.trial_id)
+            if number in self._waiting:
+                self._decided[number] = self._waiting.pop(number), decision
 
 
 def run_trials(conductor: Conductor, plan_of: Callable[[int], dict[str, Any]], folder: Path) -> None:
