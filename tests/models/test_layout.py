@@ -58,6 +58,7 @@ def test_maps_stay_channels_last_forwards_and_backwards() -> None:
 def test_a_layer_that_is_read_keeps_its_order() -> None:
     module, x = trained(generator()), torch.randn(2, 5, dtype=torch.float64)
     assert lay_out_channels_last(module, x, keep=["0"]) == 0
+    assert norms(prepare(module, torch.float64, keep=["1"])) == 1
     module, x = trained(classifier()), torch.randn(2, 2, 8, 4, dtype=torch.float64)
     prepared = prepare(module, torch.float64, example=x, read=lambda network: Readout(network, "1.1", 9))
     torch.testing.assert_close(Readout(prepared, "1.1", 9)(x), Readout(module, "1.1", 9)(x))
