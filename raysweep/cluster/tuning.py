@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,19 @@ class ConductorSearcher(_NotPickled, Searcher):
         """Nothing: the journal is the durable state."""
 
 
+@dataclass(frozen=True)
+class Held:
+    """A trial that waits for others, and how often it had lost its actor when it began to."""
+
+    trial: TuneTrial
+    failures: int
+
+    @property
+    def restarted(self) -> bool:
+        """Whether Tune has started it again meanwhile: then it reports again by itself."""
+        return self.trial.status != TuneTrial.RUNNING or bool(self.trial.num_failures != self.failures)
+
+
 class ConductorScheduler(_NotPickled, FIFOScheduler):
     """Reports milestones to the conductor; continues, holds and stops trials as it says.
 
@@ -121,9 +135,9 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
     def __init__(self, driver: Driver) -> None:
         super().__init__()
         self._driver, self._conductor = driver, driver.conductor
-        self._waiting: dict[int, TuneTrial] = {}
+        self._waiting: dict[int, Held] = {}
         """Trials that have reported, and have no call under way until their cohort decides."""
-        self._decided: dict[int, tuple[TuneTrial, str]] = {}
+        self._decided: dict[int, tuple[Held, str]] = {}
         """Those of them whose decision is made and has not been carried out."""
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
@@ -146,7 +160,7 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         else:
             decision = self._conductor.scored(number, Stage(result["step"], result["examples"]), **answer)
         if decision == "wait":
-            self._waiting[number] = trial
+            self._waiting[number] = Held(trial, trial.num_failures)
         self._resolve()
         if decision == "wait" and number in self._decided:
             _, decision = self._decided.pop(number)
@@ -165,17 +179,15 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         """Carry out what was decided about trials that waited; then the first trial that has no actor yet."""
         self._driver.ask(self._resolve, None)
         decided, self._decided = self._decided, {}
-        for trial, decision in decided.values():
+        for held, decision in decided.values():
             if decision == "stop":
-                tune_controller.stop_trial(trial)
-            elif trial.status == TuneTrial.RUNNING:  # else it has lost its actor, starts again and reports again
-                tune_controller._tune_controller._schedule_trial_train(trial)
-        idle = [
-            trial for trial in tune_controller.get_trials() if trial.status in (TuneTrial.PENDING, TuneTrial.PAUSED)
-        ]
+                tune_controller.stop_trial(held.trial)
+            elif not held.restarted:
+                tune_controller._tune_controller._schedule_trial_train(held.trial)
+        pending = [trial for trial in tune_controller.get_trials() if trial.status == TuneTrial.PENDING]
         if self._driver.error is None:
-            return idle[0] if idle else None
-        for trial in (*idle, *self._waiting.values()):
+            return pending[0] if pending else None
+        for trial in (*pending, *(held.trial for held in self._waiting.values())):
             tune_controller.stop_trial(trial)
         self._waiting.clear()
         return None

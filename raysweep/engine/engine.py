@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -25,21 +24,6 @@ from raysweep.methods import RowMethod
 
 FAILURES = 1000
 """Trajectories whose failure is remembered, so that a trial which shares one fails without being stepped again."""
-
-
-@dataclass
-class Counters:
-    """What the engine has done so far."""
-
-    row_steps: int = 0
-    slot_steps: int = 0
-    seconds: float = 0.0
-    """Spent in steps, summed over the lanes: without waiting for rows, and without scoring them."""
-
-    @property
-    def occupancy(self) -> float:
-        """Share of slots that held a row, over all steps."""
-        return self.row_steps / self.slot_steps if self.slot_steps else 0.0
 
 
 class Engine:
@@ -68,7 +52,8 @@ class Engine:
     ) -> None:
         self.method, self.slots = methods[0], slots
         self.store = store or RowStore()
-        self.counters = Counters()
+        self.row_steps = 0
+        """Made so far; `take_occupancy` says for whom, and in what time."""
         self.lanes = [Lane(method, slots, device) for method in methods]
         self._trajectories: dict[TrajectoryId, Trajectory] = {}
         """Those that somebody waits for."""
@@ -155,17 +140,14 @@ class Engine:
             return True
         finished: list[tuple[Ticket, State | Exception]] = []
         with self._changed:
-            self.counters.row_steps += sum(rows.values())
-            self.counters.slot_steps += lane.slots
+            self.row_steps += sum(rows.values())
             for failure in broken:
                 finished += self._fail(failure.occupant.segment, failure.step, _non_finite(failure))
             for slot in arrived:
                 finished += self._arrive(lane.release(slot))
             if lane.alone is not None:
                 self._acquit(lane)
-            took = time.perf_counter() - began
-            self.counters.seconds += took
-            lane.occupancy.count(rows, took)
+            lane.occupancy.count(rows, time.perf_counter() - began)
         _deliver(finished)
         return True
 

@@ -122,7 +122,8 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
 
     measure([(one, sizes[0]) for one in precisions])
     faster = _fastest(seconds)[0] if seconds else precisions[0]
-    measure([(faster, size) for size in sizes if len(sizes) > 1])
+    if len(sizes) > 1:
+        measure([(faster, size) for size in sizes])
     if not seconds:
         seconds[faster, sizes[0]] = math.inf
     return Choice(*_fastest(seconds), seconds, agreement)
@@ -138,8 +139,8 @@ def lane_sizes(device: str, examples: int, racing: bool) -> tuple[int, ...]:
         examples: rows of a trial that are stepped together; in a race those of its first look.
         racing: whether it is a race.
     """
-    lanes_full = {size: round(examples / size) for size in (OF_A_RACE if racing else CANDIDATES)[device]}
-    return tuple(dict.fromkeys(math.ceil(examples / n) if n else size for size, n in lanes_full.items()))
+    parts = {size: round(examples / size) for size in (OF_A_RACE if racing else CANDIDATES)[device]}
+    return tuple(dict.fromkeys(math.ceil(examples / n) if n else size for size, n in parts.items()))
 
 
 def agree(workload: Workload, device: torch.device) -> Agreement:

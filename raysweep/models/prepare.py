@@ -85,14 +85,13 @@ def _fold(module: nn.Module, keep: Collection[str]) -> int:
         if type(chain) is not nn.Sequential:
             continue
         names = list(chain._modules)
-        full_names = [f"{path}.{name}" if path else name for name in names]
+        read = {name.rpartition(".")[2] for name in keep if name.rpartition(".")[0] == path}
         for index, (name, following) in enumerate(pairwise(names)):
             layer, norm, shape = chain.get_submodule(name), chain.get_submodule(following), None
-            changed = full_names[index : index + 1]
-            if type(norm) is nn.Unflatten and norm.dim == 1 and index + 2 < len(names):
+            if type(norm) is nn.Unflatten and norm.dim == 1 and following not in read and index + 2 < len(names):
                 shape, following = tuple(norm.unflattened_size), names[index + 2]
-                norm, changed = chain.get_submodule(following), full_names[index : index + 2]
-            if set(changed) & set(keep) or uses[id(layer)] > 1 or uses[id(norm)] > 1 or not _plain(layer):
+                norm = chain.get_submodule(following)
+            if name in read or uses[id(layer)] > 1 or uses[id(norm)] > 1 or not _plain(layer):
                 continue
             folded = _folded(layer, norm, shape)
             if folded is not None:

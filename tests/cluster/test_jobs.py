@@ -116,7 +116,7 @@ def head() -> Iterator[Head]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(3)  # it waits for its children, which the next line ends
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

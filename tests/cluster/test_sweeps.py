@@ -160,6 +160,34 @@ def test_an_interrupted_race_continues_to_the_decisions_of_an_undisturbed_one(ho
     assert {trial.state for trial in resumed.ledger.trials.values()} == {"done", "pruned"}
 
 
+def test_trials_whose_actors_are_killed_in_a_race_come_to_the_same_decisions(home: Path) -> None:
+    race = (*RACE, "stop.scheduler=race")
+    killed: list[int] = []
+
+    def kill_all(event: Event, ledger: Ledger) -> None:
+        """Some of them wait for their cohort then, others for a host."""
+        waiting = [trial for trial in ledger.trials.values() if trial.milestones and not ledger.decisions]
+        if event["event"] == "milestone" and len(waiting) == 2 and not killed:
+            killed.extend(trial_actors())
+            for process in killed:
+                os.kill(process, signal.SIGKILL)
+
+    disturbed = sweep(home, "storm", *race, on_event=kill_all)
+    undisturbed = sweep(home, "calm", *race)
+    assert killed
+    assert scores(disturbed) == scores(undisturbed)
+    assert disturbed.ledger.decisions == undisturbed.ledger.decisions
+
+
+TRIAL_ACTOR = (b"ray::TrialActor", b"ray::ResourceTrainable")
+"""How Ray titles their processes: while they wait, and while they are called."""
+
+
+def trial_actors() -> list[int]:
+    lines = ((path.parent.name, path.read_bytes()) for path in Path("/proc").glob("[0-9]*/cmdline"))
+    return [int(process) for process, line in lines if line.startswith(TRIAL_ACTOR)]
+
+
 def test_a_trial_that_turns_nan_fails_with_its_reason_and_the_sweep_goes_on(home: Path) -> None:
     weights = {f"classifier.{name}": value for name, value in _load(home / "classifier.safetensors").items()}
     save_file(weights, home / "breaking.safetensors")

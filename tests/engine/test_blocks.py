@@ -56,10 +56,10 @@ def test_more_examples_cost_only_the_new_ones() -> None:
         waiter = ask(engine, 0.1, 20, *ends)
         engine.run()
         assert len(waiter.state["params"]) == ends[-1]
-        assert engine.counters.row_steps == 20 * ends[-1]
+        assert engine.row_steps == 20 * ends[-1]
     ask(engine, 0.1, 8, 3, 6, N)
     engine.run()
-    assert engine.counters.row_steps == (20 + 8) * N
+    assert engine.row_steps == (20 + 8) * N
 
 
 def test_the_first_error_is_told_once_and_cancelling_frees_the_lane() -> None:

@@ -162,7 +162,7 @@ def test_trials_that_differ_only_in_steps_cost_one_trajectory() -> None:
     waiters = [ask(engine, 0.1, 0.1, to) for to in (10, 50, 100)]
     engine.run()
     assert all(isinstance(w.outcome, dict) for w in waiters)
-    assert engine.counters.row_steps == 5 * 100
+    assert engine.row_steps == 5 * 100
 
 
 def test_seconds_count_steps_and_neither_waiting_nor_what_callers_do_with_a_state(
@@ -185,7 +185,7 @@ def test_seconds_count_steps_and_neither_waiting_nor_what_callers_do_with_a_stat
     engine.advance("a", {"lr": 0.1, "prior_weight": 0.1}, 7, range(5), 6, score)
     engine.run()
     engine.run()
-    assert engine.counters.seconds == 6.0
+    assert [share.seconds for lane in engine.take_occupancy() for share in lane.values()] == [6.0]
 
 
 def test_a_shorter_configuration_that_arrives_late_starts_from_the_nearest_checkpoint() -> None:
@@ -195,7 +195,7 @@ def test_a_shorter_configuration_that_arrives_late_starts_from_the_nearest_check
     late = ask(engine, 0.1, 0.1, 12)
     engine.run()
     assert all(isinstance(w.outcome, dict) for w in first)
-    assert engine.counters.row_steps == 5 * (40 + 2)
+    assert engine.row_steps == 5 * (40 + 2)
     assert isinstance(late.outcome, dict)
 
 
@@ -207,7 +207,7 @@ def test_three_step_counts_are_one_trajectory_also_over_restarts(tmp_path: Path,
         waiter = ask(engine, 0.1, 0.01, to)
         engine.run()
         engine.store.settled().result()
-        steps += engine.counters.row_steps
+        steps += engine.row_steps
         undisturbed = Engine([method(torch.float32)], slots=8)
         reference = ask(undisturbed, 0.1, 0.01, to)
         undisturbed.run()
@@ -226,7 +226,7 @@ def test_a_known_milestone_is_answered_without_a_step(tmp_path: Path) -> None:
             engine.run()
             engine.store.settled().result()
             assert isinstance(waiter.outcome, dict)
-        assert engine.counters.row_steps == expected
+        assert engine.row_steps == expected
 
 
 def test_nothing_is_stepped_twice_for_those_who_wait_even_when_nothing_is_kept() -> None:
@@ -236,7 +236,7 @@ def test_nothing_is_stepped_twice_for_those_who_wait_even_when_nothing_is_kept()
     waiters += [ask(engine, 0.1, 0.01, to) for to in (12, 14, 100)]
     engine.run()
     assert all(isinstance(waiter.outcome, dict) for waiter in waiters)
-    assert engine.counters.row_steps == 5 * 100
+    assert engine.row_steps == 5 * 100
 
 
 @pytest.mark.parametrize(("passed", "extra"), [(0, 0), (8, 0), (9, 10), (10, 10), (30, 10)])
@@ -247,7 +247,7 @@ def test_a_shorter_configuration_that_is_asked_for_on_the_way_is_met_there(passe
         engine.step_lane(0)
     shorter = ask(engine, 0.1, 0.01, 10)
     engine.run()
-    assert engine.counters.row_steps == 5 * (40 + extra)
+    assert engine.row_steps == 5 * (40 + extra)
     for waiter, to in ((longer, 40), (shorter, 10)):
         alone = Engine([method(torch.float32)], slots=8)
         reference = ask(alone, 0.1, 0.01, to)
@@ -263,7 +263,7 @@ def test_blocks_of_examples_are_the_rows_of_one_trajectory() -> None:
     engine.run()
     for name, value in whole.state.items():
         assert torch.equal(torch.cat([block.state[name] for block in blocks]), value)
-    assert engine.counters.row_steps == 2 * 13 * 20
+    assert engine.row_steps == 2 * 13 * 20
 
 
 @settings(max_examples=40, deadline=None)
@@ -349,9 +349,9 @@ def fails(engine: Engine, number: int) -> State | Exception | None:
 def test_a_trial_that_shares_a_failed_trajectory_fails_without_a_step() -> None:
     engine = Engine([method()], slots=8)
     assert isinstance(fails(engine, 0), TrialFailed)
-    before = engine.counters.row_steps
+    before = engine.row_steps
     assert isinstance(fails(engine, 0), TrialFailed)
-    assert engine.counters.row_steps == before
+    assert engine.row_steps == before
     early = ask(engine, float("inf"), 0.1, 1)
     engine.run()
     assert isinstance(early.outcome, dict)
@@ -364,7 +364,7 @@ def test_rows_of_a_cancelled_trial_leave_before_the_next_step() -> None:
     engine.step_lane(0)
     engine.cancel(ticket)
     assert not engine.step_lane(0)
-    assert engine.counters.row_steps == 5
+    assert engine.row_steps == 5
     assert waiter.outcome is None
 
 

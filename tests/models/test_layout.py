@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -64,29 +67,27 @@ def test_a_layer_that_is_read_keeps_its_order() -> None:
     torch.testing.assert_close(Readout(prepared, "1.1", 9)(x), Readout(module, "1.1", 9)(x))
 
 
+class Headed(nn.Module):
+    """A head that a Sequential shows, used once more in a way that it does not show."""
+
+    def __init__(self, again: Callable[[nn.Sequential, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.head, self.again = nn.Sequential(nn.Flatten(), nn.Linear(24, 2)), again
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x) + self.again(self.head, x)
+
+
 def test_a_flatten_of_maps_of_several_shapes_or_of_vectors_is_left() -> None:
-    class Twice(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.head = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(x) + self.head(x.permute(0, 2, 3, 1).contiguous())
-
-    assert lay_out_channels_last(Twice(), torch.randn(2, 2, 3, 4)) == 0
+    module = Headed(lambda head, x: head(x.permute(0, 2, 3, 1)))
+    assert lay_out_channels_last(module, torch.randn(2, 2, 3, 4)) == 0
     assert lay_out_channels_last(nn.Sequential(nn.Flatten(), nn.Linear(6, 2)), torch.randn(2, 2, 3)) == 0
 
 
 def test_a_linear_layer_that_is_also_used_elsewhere_is_left() -> None:
-    class Both(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.head = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(x) + self.head[1](torch.arange(24).to(x).expand(len(x), 24))
-
-    module, x = Both().double(), torch.randn(2, 2, 3, 4, dtype=torch.float64)
+    module = Headed(lambda head, x: head[1](torch.arange(24).to(x).expand(len(x), 24))).double()
+    x = torch.randn(2, 2, 3, 4, dtype=torch.float64)
+    assert lay_out_channels_last(copy.deepcopy(module), x) == 1
     prepared = prepare(module, torch.float64, example=x)
     assert not any(isinstance(part, FlattenChannelsLast) for part in prepared.modules())
     torch.testing.assert_close(prepared(x), module(x))
