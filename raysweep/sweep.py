@@ -320,6 +320,7 @@ def trial_plan(conductor: Conductor, pool: HostPool, number: int) -> dict[str, A
         "values": {name: float(value) for name, value in trial.config.items() if name != "steps"},
         "milestones": [list(stage) for stage in conductor.milestones(trial)],
         "blocks": list(conductor.blocks(trial)),
+        "via": list(conductor.step_counts),
         "hosts": pool.preference(trajectory),
     }
 

@@ -34,6 +34,7 @@ class Advance:
         to: the milestone's step.
         blocks: where the blocks of its rows end; the last end is the number of rows. Trials that share a trajectory
             share it block by block.
+        via: steps that other trials of the trajectory may ask for; what is passed on the way is kept there.
     """
 
     session: str
@@ -43,6 +44,7 @@ class Advance:
     values: dict[str, float]
     to: int
     blocks: tuple[int, ...]
+    via: tuple[int, ...] = ()
 
 
 def advance_somewhere(

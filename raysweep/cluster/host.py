@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,8 +184,9 @@ class Host:
         from raysweep.engine.blocks import Blocks
 
         plan = member.plan
-        wanted = (request.trajectory, request.values, plan.spec.seed, request.blocks, request.to, done, plan.sweep)
-        blocks = await loop.run_in_executor(None, Blocks, member.engine, *wanted, member.rows)  # it may score at once
+        wanted = (request.trajectory, request.values, plan.spec.seed, request.blocks, request.to, done)
+        begin = partial(Blocks, member.engine, *wanted, plan.sweep, member.rows, request.via)
+        blocks = await loop.run_in_executor(None, begin)  # it may score at once
         try:
             scored = await answer
         except asyncio.CancelledError:

@@ -15,8 +15,8 @@ class TrialActor(tune.Trainable):
     """One trial at a time, reused for the next.
 
     Its config: `session` of its driver, `number`, `key`, `trajectory`, `values`, `milestones` still to be reached (step
-    and, where not all are scored, number of examples), `blocks` that the examples are stepped in, and `hosts` by
-    preference.
+    and, where not all are scored, number of examples), `blocks` that the examples are stepped in, steps `via` which
+    others may come, and `hosts` by preference.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -35,7 +35,14 @@ class TrialActor(tune.Trainable):
         step, examples = plan["milestones"][self._next]
         blocks = tuple(end for end in plan["blocks"] if examples is None or end <= examples)
         request = Advance(
-            plan["session"], plan["number"], plan["key"], plan["trajectory"], plan["values"], step, blocks
+            plan["session"],
+            plan["number"],
+            plan["key"],
+            plan["trajectory"],
+            plan["values"],
+            step,
+            blocks,
+            tuple(plan["via"]),
         )
         try:
             host, answer = advance_somewhere(plan["hosts"], request)

@@ -23,7 +23,7 @@ class Blocks:
 
     Args:
         engine: steps them.
-        key, values, seed, to, owner, store: see `Engine.advance`.
+        key, values, seed, to, owner, store, via: see `Engine.advance`.
         ends: where each block ends, ascending; the last is n.
         done: called once, in the thread in which the last block arrives, with the state of all n rows; or with the
             first error.
@@ -40,6 +40,7 @@ class Blocks:
         done: Callable[[State | Exception], None],
         owner: str = "",
         store: RowStore | None = None,
+        via: Sequence[int] = (),
     ) -> None:
         self._engine, self._done = engine, done
         self._lock = threading.Lock()
@@ -47,7 +48,7 @@ class Blocks:
         self._arrived: dict[int, State] = {}
         self._told = False
         self._tickets = [
-            engine.advance(key, values, seed, block, to, partial(self._arrive, block), owner, store)
+            engine.advance(key, values, seed, block, to, partial(self._arrive, block), owner, store, via)
             for block in self._blocks
         ]
 

@@ -75,12 +75,14 @@ class Engine:
         done: Callable[[State | Exception], None],
         owner: str = "",
         store: RowStore | None = None,
+        via: Sequence[int] = (),
     ) -> Ticket:
         """Bring trajectory `key` to step `to`; `done` is called with its state there, or with the error.
 
         `key` stands for `values`: whoever passes the same key, seed and examples shares the same rows. A row's slot
         follows from `key` and its example, so the rows of two ranges of examples are those of one long range.
-        `owner` is the sweep that the rows are counted for; `store` is where it keeps what they reach.
+        `owner` is the sweep that the rows are counted for; `store` is where it keeps what they reach, at `to` and at
+        the steps `via` which they pass.
         """
         store = store or self.store
         of = TrajectoryId(key, seed, examples)
@@ -88,7 +90,7 @@ class Engine:
         with self._changed:
             latest = store.held(of, to)  # what arrived meanwhile
             origin = max((one for one in (found, latest) if one), key=lambda one: one.step, default=None)
-            ticket = Ticket(self._trajectories.get(of) or Trajectory(of, values), to, done, origin, owner, store)
+            ticket = Ticket(self._trajectories.get(of) or Trajectory(of, values), to, done, origin, owner, store, via)
             answer = self._known(ticket)
             if answer is None:
                 self._trajectories[of] = ticket.trajectory

@@ -1,14 +1,14 @@
 """A trajectory: N rows of one configuration, whatever number of steps is asked of it.
 
 Configurations that differ only in `steps` are one trajectory with several checkpoints. It moves in segments: from the
-largest checkpoint at or below the smallest step count that somebody waits for, to that step count. It lives as long as
-somebody waits; what it reached is kept by `row_store`.
+largest checkpoint at or below the smallest step count that somebody waits for, to that step count, or to one on the way
+that somebody may ask for later. It lives as long as somebody waits; what it reached is kept by `row_store`.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ class Ticket:
     """Somebody of the sweep `owner` waits for a checkpoint at `step`; `done` gets its state, or what went wrong.
 
     `origin` is the nearest checkpoint below that is known, None for the start; `store` is where the sweep keeps them.
+    `via` are steps below that others of the sweep may ask for, in whatever order they come.
     """
 
     trajectory: Trajectory
@@ -60,6 +61,7 @@ class Ticket:
     origin: Checkpoint | None
     owner: str
     store: RowStore
+    via: Sequence[int] = ()
 
 
 @dataclass(eq=False)
@@ -118,12 +120,14 @@ class Trajectory:
         """The segment to run now, or None while one runs or nobody waits."""
         if self.segment is not None or not self.tickets:
             return None
-        end = min(ticket.step for ticket in self.tickets)
-        known = [ticket.origin for ticket in self.tickets if ticket.origin is not None and ticket.origin.step <= end]
+        first = min(ticket.step for ticket in self.tickets)
+        known = [ticket.origin for ticket in self.tickets if ticket.origin is not None and ticket.origin.step <= first]
         if known:
             begin = max(known, key=lambda checkpoint: checkpoint.step)
         else:
             begin = Checkpoint(0, initial_state(method, self.rows()))
+        between = (step for ticket in self.tickets for step in ticket.via if begin.step < step < first)
+        end = min(between, default=first)
         count = len(self.examples)
         waiting: dict[int, list[int]] = {}
         for index in range(count):

@@ -15,6 +15,7 @@ from raysweep.errors import InputError, StorageError
 from raysweep.record.ledger import Ledger
 from raysweep.record.trial import ENDED, Stage, Trial
 from raysweep.search.budget import Budget, Covered, Used
+from raysweep.search.domains import Choice
 from raysweep.search.outcomes import Outcome
 from raysweep.search.policies import Decision, Policy, TrialView
 from raysweep.search.space import Config, Space
@@ -109,6 +110,13 @@ class Conductor:
     def blocks(self, trial: Trial) -> tuple[int, ...]:
         """The counts of examples with which a trial is scored: each block of examples ends at one of them."""
         return tuple(sorted({self._rows(stage) for stage in self._way(trial.number)}))
+
+    @property
+    def step_counts(self) -> tuple[int, ...]:
+        """The steps that trials of one trajectory can differ in, ascending; none where `steps` is a range."""
+        domain = self.space["steps"].domain
+        steps = domain.values if isinstance(domain, Choice) else ()
+        return tuple(sorted(int(step) for step in steps if isinstance(step, (int, float))))
 
     def leased(self, number: int, host: str, tune_trial: str) -> None:
         """A host works on the trial."""
