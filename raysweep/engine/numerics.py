@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +33,8 @@ PATIENCE = 20.0
 """Seconds after which no further candidate is tried."""
 PASSES, LEAST_STEPS, LEAST_SECONDS = 2, 3, 0.15
 """Candidates are timed so often, in turn, for at least so many steps and so long; the faster time counts."""
+CERTAIN = 1.0
+"""Seconds that make a second pass unnecessary."""
 WARM_UP = 2
 """Steps before, not timed: the first ones choose kernels and fetch memory."""
 FOREVER = 10**9
@@ -106,19 +108,23 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
         precision: a precision, or "auto": bfloat16 where it agrees with float32 and is faster.
         sizes: rows of a lane to choose from, the usual number first.
     """
-    agreement = agree(workload, device) if precision == "auto" else None
+    methods = cache(lambda one: workload.methods(lanes, device, one))
+    agreement = agree(methods, workload.spec.seed, device) if precision == "auto" else None
     precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
     seconds: dict[tuple[str, int], float] = {}
-    methods = cache(lambda one: workload.methods(lanes, device, one))
+    certain: set[tuple[str, int]] = set()
     began = time.perf_counter()
 
     def measure(candidates: list[tuple[str, int]]) -> None:
         for one, size in candidates * PASSES:
-            if seconds and time.perf_counter() - began > PATIENCE:
-                return
+            started = time.perf_counter()
+            if (one, size) in certain or (seconds and started - began > PATIENCE):
+                continue
             with suppress(RaysweepError):  # out of memory, or not a number: not a candidate
                 found = seconds_per_row_step(methods(one), size, device)
                 seconds[one, size] = min(found, seconds.get((one, size), math.inf))
+            if time.perf_counter() - started > CERTAIN:
+                certain.add((one, size))
 
     measure([(one, sizes[0]) for one in precisions])
     faster = _fastest(seconds)[0] if seconds else precisions[0]
@@ -143,18 +149,23 @@ def lane_sizes(device: str, examples: int, racing: bool) -> tuple[int, ...]:
     return tuple(dict.fromkeys(math.ceil(examples / n) if n else size for size, n in parts.items()))
 
 
-def agree(workload: Workload, device: torch.device) -> Agreement:
+def agree(methods: Callable[[str], Sequence[RowMethod]], seed: int, device: torch.device) -> Agreement:
     """Compare the two precisions where optimisation starts and after some steps of it.
 
     Networks that do not run in bfloat16 do not agree.
+
+    Args:
+        methods: the method in a precision, once or more.
     """
-    full, half = (workload.methods(1, device, one)[0] for one in ("float32", "bfloat16"))
-    rows = Rows.of(workload.spec.seed, range(PROBES), dict.fromkeys(full.hyperparameters, 0.01))
+    full, half = methods("float32")[0], methods("bfloat16")[0]
+    rows = Rows.of(seed, range(PROBES), dict.fromkeys(full.hyperparameters, 0.01))
     params = full.start(rows).to(device)
     rows = rows.to(device)
     cosines, errors, losses = [], [], []
-    for _ in range(2):
+    for steps in (0, 5):
         try:
+            for _ in range(steps):
+                params = params - 0.05 * _gradient(half, params, rows)[1].sign()
             loss, gradient = _gradient(full, params, rows)
             near, turned = _gradient(half, params, rows)
         except Exception:  # whatever a network raises that has a precision of its own, or too little memory
@@ -162,8 +173,6 @@ def agree(workload: Workload, device: torch.device) -> Agreement:
         cosines.append(torch.cosine_similarity(gradient.flatten(1), turned.flatten(1), dim=1))
         errors.append(near - loss)
         losses.append(loss)
-        for _ in range(5):
-            params = params - 0.05 * _gradient(full, params, rows)[1].sign()
     error = torch.cat(errors).square().mean().sqrt() / torch.cat(losses).std()
     return Agreement(float(torch.cat(cosines).nan_to_num(-1.0).mean()), float(error.nan_to_num(torch.inf)))
 
