@@ -1,7 +1,7 @@
 """raysweep against the script that people write today (`peer.py`), on the same networks, grid and machine.
 
     python benchmarks/against_peer.py fashion [--rounds 1] [--race] [--json out.json]
-    python benchmarks/against_peer.py vocal [--rounds 1] [--race] [--json out.json]
+    python benchmarks/against_peer.py vocal [--rounds 1] [--whole] [--race] [--storage FOLDER] [--json out.json]
     python benchmarks/against_peer.py SWEEP_FILE [--slice key=value …] [--scale 1] [--set key=value …]
 
 A slice is the sweep with one more override; in each the contenders run one after the other, in turn first. `fashion` is
@@ -12,6 +12,10 @@ taken as it is, stepping 50 times.
 The clock starts with a Ray that runs and stops when the last trial is in MLflow. Stepping is without Tune, loading and
 scoring: of raysweep the time its lanes step, of the peer that of its loops, each divided by how many run at once.
 Distances of all contenders are compared, per configuration.
+
+`--whole` adds raysweep's whole grid at once with all its steps, so that of the two only the peer's is extrapolated. A
+short slice tells little of it: trial actors start beside the lanes, and what that costs is no more when there are 50
+times the steps.
 
 `--race` adds the time to the winner: the whole grid at once with all its steps and `stop.scheduler=race`, once a round,
 against the usual peer's whole grid, which is the sum of its slices.
@@ -40,10 +44,10 @@ Row = dict[str, Any]
 """A slice's name, and under each contender's what it found."""
 
 
-def contend(contender: str, job: Path, overrides: list[str]) -> dict[str, Any]:
-    """One contender's seconds and scores, in a process of its own."""
+def contend(contender: str, job: Path, overrides: list[str], storage: Path | None = None) -> dict[str, Any]:
+    """One contender's seconds and scores, in a process of its own; raysweep's sweep stays in `storage`."""
     if contender == "raysweep":
-        return script("ours.py", str(job), *sets(overrides))
+        return script("ours.py", str(job), *sets(overrides), *(["--storage", str(storage)] if storage else []))
     return script("peer.py", str(job), *sets(overrides), *["--frozen"] * (contender == "frozen peer"))
 
 
@@ -84,12 +88,26 @@ def refusal(job: Path, overrides: list[str]) -> str | None:
     return None
 
 
-def time_to_winner(races: list[dict[str, Any]], rows: list[Row], rounds: int, scale: float) -> dict[str, Any]:
+def whole_grid(peer: str, rows: list[Row], rounds: int, scale: float) -> float:
+    """A contender's seconds for all slices one after the other, with all steps."""
+    return sum(whole(row[peer], scale) for row in rows) / rounds
+
+
+def against_whole(ours: dict[str, Any], rows: list[Row], rounds: int, scale: float) -> dict[str, Any]:
+    """raysweep's whole grid against the peers' slices together."""
+    theirs = {peer: whole_grid(peer, rows, rounds, scale) for peer in CONTENDERS[1:]}
+    ratios = {peer: seconds / ours["seconds"] for peer, seconds in theirs.items()}
+    return {**ours, "peers_seconds": theirs, "extrapolated": scale != 1, "ratios": ratios}
+
+
+def time_to_winner(
+    races: list[dict[str, Any]], grid: dict[str, Any] | None, rows: list[Row], rounds: int, scale: float
+) -> dict[str, Any]:
     """The race's seconds against the usual peer's for the whole grid, and both winners."""
-    theirs = sum(whole(row["usual peer"], scale) for row in rows) / rounds
+    theirs = whole_grid("usual peer", rows, rounds, scale)
     ours = median(race["seconds"] for race in races)
-    full = scores_of(trial for row in rows for trial in row["raysweep"]["trials"])
-    best = min(full, key=full.__getitem__)
+    everything = [grid] if grid else [row["raysweep"] for row in rows] if scale == 1 else []
+    full = scores_of(trial for found in everything for trial in found["trials"])
     return {
         "race_seconds": ours,
         "race_row_steps": median(race["row_steps"] for race in races),
@@ -97,7 +115,7 @@ def time_to_winner(races: list[dict[str, Any]], rows: list[Row], rounds: int, sc
         "extrapolated": scale != 1,
         "ratio": theirs / ours,
         "race_winner": races[-1]["best"]["config"],
-        "grid_winner": dict(best) if scale == 1 else None,
+        "grid_winner": dict(min(full, key=full.__getitem__)) if full else None,
     }
 
 
@@ -114,6 +132,8 @@ def main() -> None:
     parser.add_argument("--slice", action="append", metavar="KEY=VALUE", help="one slice (default: the preset's)")
     parser.add_argument("--scale", type=float, help="extrapolate to this many times the steps")
     parser.add_argument("--rounds", type=int, default=1, help="how often each slice is run")
+    parser.add_argument("--whole", action="store_true", help="raysweep's whole grid with all its steps as well")
+    parser.add_argument("--storage", type=Path, help="of --whole: keep that sweep there")
     parser.add_argument("--race", action="store_true", help="time to the winner as well")
     arguments = parser.parse_args()
     chosen = settings(arguments)
@@ -139,10 +159,15 @@ def main() -> None:
         if racing:
             races.append(contend("raysweep", job, [*arguments.set, RACE]))
             say(f"race: {races[-1]['seconds']:.1f} s, {races[-1]['row_steps']:.0f} row-steps")
+    if arguments.whole:
+        grid = contend("raysweep", job, arguments.set, arguments.storage)
+        say(f"whole grid: {grid['seconds']:.1f} s, {grid['row_steps']:.0f} row-steps")
+        found["whole"] = against_whole(grid, rows, arguments.rounds, scale)
+        write_json(arguments.json, found)
     found["summary"] = summary(rows, scale)
     found["agreement"] = agreements(rows[: len(slices)])
     if races:
-        found["time_to_winner"] = time_to_winner(races, rows, arguments.rounds, scale)
+        found["time_to_winner"] = time_to_winner(races, found.get("whole"), rows, arguments.rounds, scale)
     write_json(arguments.json, found)
     report(found)
 
@@ -157,6 +182,14 @@ def report(found: dict[str, Any]) -> None:
         [one["between"], one["configurations"], one["largest_difference"], one["ranks"]] for one in found["agreement"]
     ]
     print(table(["distances of", "configurations", "largest relative difference", "rank correlation"], lines))
+    if "whole" in found:
+        one = found["whole"]
+        about = "~ " if one["extrapolated"] else ""
+        for peer, seconds in one["peers_seconds"].items():
+            ratio = f"{about}{one['ratios'][peer]:.1f} ×"
+            print(
+                f"\nThe whole grid: {one['seconds']:.0f} s by raysweep, {about}{seconds:.0f} s by the {peer}: {ratio}"
+            )
     if "time_to_winner" in found:
         one = found["time_to_winner"]
         about = "~ " if one["extrapolated"] else ""

@@ -1,5 +1,7 @@
 """A sweep by raysweep, timed as `peer.py` times its own.
 
+    python benchmarks/ours.py SWEEP_FILE [--set key=value …] [--storage FOLDER] [--json out.json]
+
 The clock starts with a Ray that runs and the libraries imported, so the driver's checks and the hosts' loading are
 inside, and stops when the last trial is in MLflow. Stepping is what the hosts' lanes count: the time in their steps,
 without waiting for rows and without scoring, as a mean over lanes.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +33,11 @@ class Clock:
             self.recorded = time.perf_counter() - self.began
 
 
-def run(job: Path, overrides: list[str]) -> dict[str, Any]:
-    """Seconds of the whole sweep without starting Ray, seconds of stepping alone, and each trial's score."""
+def run(job: Path, overrides: list[str], kept: Path | None = None) -> dict[str, Any]:
+    """Seconds of the whole sweep without starting Ray, seconds of stepping alone, and each trial's score.
+
+    The sweep stays in the storage `kept`, where that is given.
+    """
     import mlflow  # noqa: F401
     import torch  # noqa: F401
 
@@ -41,7 +47,8 @@ def run(job: Path, overrides: list[str]) -> dict[str, Any]:
     from raysweep.sweep import run as run_sweep
 
     asked = load_sweep(job, overrides).sweep.hosts
-    with tempfile.TemporaryDirectory() as storage, ray_runtime(asked.cpus * asked.count if asked.cpus else cpus()):
+    folder = nullcontext(kept) if kept else tempfile.TemporaryDirectory()
+    with folder as storage, ray_runtime(asked.cpus * asked.count if asked.cpus else cpus()):
         clock = Clock()
         result = run_sweep(job, storage=storage, overrides=overrides, on_event=clock.on_event)
         whole = time.perf_counter() - clock.began
@@ -64,8 +71,9 @@ def run(job: Path, overrides: list[str]) -> dict[str, Any]:
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("job", type=Path)
+    parser.add_argument("--storage", type=Path, help="keep the sweep there, which must not have it yet")
     arguments = parser.parse_args()
-    found = run(arguments.job, arguments.set)
+    found = run(arguments.job, arguments.set, arguments.storage)
     print(f"{found['seconds']:.1f} s, {found['stepping']:.1f} s stepping, {found['row_steps']:.0f} row-steps")
     write_json(arguments.json, found)
 
