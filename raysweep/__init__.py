@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raysweep.sweep import SweepResult, run
+    from raysweep.outcome import SweepResult
+    from raysweep.sweep import run
 
 __all__ = ["SweepResult", "__version__", "run"]
 __version__ = "0.1.0"

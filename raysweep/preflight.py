@@ -5,6 +5,7 @@ Everything is loaded and tried here, on the user's machine; nothing is made unti
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -169,6 +170,11 @@ def describe_objectives(workload: Workload) -> Iterator[str]:
             model = (one.model or spec.classifier).source
             layer = getattr(workload.features(one.name), "reads", "Inception 2015-12-05 features")
             yield f"{one.name}: features are {layer} of {model}, compared with {spec.data}"
+
+
+def cpus_of(sweep: Sweep) -> int:
+    """How many CPUs each host takes."""
+    return sweep.hosts.cpus or max(1, len(os.sched_getaffinity(0)) // sweep.hosts.count)
 
 
 def slots_to_try(sweep: Sweep, device: str) -> tuple[int, ...]:
