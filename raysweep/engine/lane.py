@@ -15,7 +15,7 @@ from torch import Tensor
 from raysweep.engine.adam import adam_step
 from raysweep.engine.occupancy import Occupancy
 from raysweep.engine.trajectory import Segment, State
-from raysweep.methods import RowMethod, Rows
+from raysweep.methods import RowMethod, Rows, by_row
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Lane:
         after = self.method.remember(before or None, params, seen)
         if before and self._fresh:
             fresh, first = self.step == 0, self.method.remember(None, params, seen)
-            after = {name: torch.where(_like(fresh, new), new, after[name]) for name, new in first.items()}
+            after = {name: by_row(fresh, new, after[name]) for name, new in first.items()}
         self._fresh = False
         self.state.update({f"kept.{name}": value for name, value in after.items()})
 
@@ -144,7 +144,3 @@ class Lane:
         if name not in arrays:
             arrays[name] = torch.zeros((self.slots, *like.shape[1:]), dtype=like.dtype, device=self.device)
         return arrays[name]
-
-
-def _like(mask: Tensor, other: Tensor) -> Tensor:
-    return mask.view(-1, *[1] * (other.dim() - 1))

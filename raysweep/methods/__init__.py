@@ -6,6 +6,6 @@ and stopped is the engine's affair.
 
 from __future__ import annotations
 
-from raysweep.methods.row_method import Loss, RowMethod, Rows
+from raysweep.methods.row_method import Loss, RowMethod, Rows, by_row
 
-__all__ = ["Loss", "RowMethod", "Rows"]
+__all__ = ["Loss", "RowMethod", "Rows", "by_row"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from raysweep.errors import InputError, did_you_mean
 from raysweep.methods.noise import normal
-from raysweep.methods.row_method import Bound, Loss, Rows
+from raysweep.methods.row_method import Bound, Loss, Rows, by_row
 
 Direction = Literal["maximise", "minimise"]
 Prior = Literal["log_density", "squared_norm"]
@@ -81,12 +81,8 @@ class ActivationMaximisation:
             return now
         gain = self.sign * (seen["response"] - kept["response"])
         better = gain >= self.min_improvement if self.min_improvement > 0 else gain > 0
-        return {name: torch.where(_like(better, new), new, kept[name]) for name, new in now.items()}
+        return {name: by_row(better, new, kept[name]) for name, new in now.items()}
 
     def explain(self, kept: dict[str, Tensor]) -> Tensor:
         """f_g(ẑ)."""
         return self.generator(kept["latent"].to(self.network_dtype))
-
-
-def _like(mask: Tensor, other: Tensor) -> Tensor:
-    return mask.view(-1, *[1] * (other.dim() - 1))

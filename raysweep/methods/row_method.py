@@ -56,6 +56,11 @@ class Loss:
     seen: dict[str, Tensor]
 
 
+def by_row(mask: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """The rows of `one` where `mask` [B] holds, else those of `other`; both [B, ...]."""
+    return torch.where(mask.view(-1, *[1] * (one.dim() - 1)), one, other)
+
+
 class RowMethod(Protocol):
     """An explanation found by optimising one set of parameters per row.
 
