@@ -135,6 +135,7 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
     def __init__(self, driver: Driver) -> None:
         super().__init__()
         self._driver, self._conductor = driver, driver.conductor
+        self._keeps_actors = False
         self._waiting: dict[int, Held] = {}
         """Trials that have reported, and have no call under way until their cohort decides."""
         self._decided: dict[int, tuple[Held, str]] = {}
@@ -143,7 +144,20 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         """A trial is about to run on its preferred host."""
         config = trial.config
+        self._keep_actors(tune_controller, trial)
         self._driver.ask(lambda: self._conductor.leased(config["number"], config["hosts"][0], trial.trial_id), None)
+
+    def _keep_actors(self, tune_controller: Any, trial: TuneTrial) -> None:
+        """Let Tune keep the actors of all trials that end for those that come.
+
+        By itself it keeps as many as trials wait, and one. Ours come when others have ended, so of several that end at
+        once all but one would lose their process, and starting another takes longer than many a trial.
+        """
+        if not self._keeps_actors:
+            self._keeps_actors = True
+            tune_controller._tune_controller._actor_cache.increase_max(
+                trial.placement_group_factory, self._conductor.concurrency
+            )
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         """Take a milestone and say how its trial goes on."""
@@ -176,7 +190,11 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         self._driver.ask(lambda: self._conductor.failed(trial.config["number"], reason), None)
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
-        """Carry out what was decided about trials that waited; then the first trial that has no actor yet."""
+        """Carry out what was decided about trials that waited; then the first trial for which no actor was started.
+
+        Not one whose actor is still starting: Tune would give it the next that is free, kill its own half-started, and
+        start another for the trial after it, and so on.
+        """
         self._driver.ask(self._resolve, None)
         decided, self._decided = self._decided, {}
         for held, decision in decided.values():
@@ -186,7 +204,8 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
                 tune_controller._tune_controller._schedule_trial_train(held.trial)
         pending = [trial for trial in tune_controller.get_trials() if trial.status == TuneTrial.PENDING]
         if self._driver.error is None:
-            return pending[0] if pending else None
+            actors = tune_controller._tune_controller._trial_to_actor
+            return next((trial for trial in pending if trial not in actors), None)
         for trial in (*pending, *(held.trial for held in self._waiting.values())):
             tune_controller.stop_trial(trial)
         self._waiting.clear()
