@@ -84,7 +84,7 @@ class Conductor:
 
     def _suggest(self) -> Next:
         while True:
-            if self._exhausted or self.budget.exhausted(self.used):
+            if self._exhausted or self.budget.exhausted(self._spent):
                 self._exhausted = True
                 return "finished"
             if len(self.ledger.running) >= self.concurrency or not self._budget_is_known:
@@ -177,9 +177,18 @@ class Conductor:
             covered.setdefault(trajectory_key(trial.config), Covered()).add(last.step, self._rows(last))
         return Used(
             trials=len(self.ledger.trials),
-            seconds=self.ledger.earlier_seconds + time.monotonic() - self._began,
+            seconds=self._seconds,
             row_steps=sum(one.row_steps for one in covered.values()),
         )
+
+    @property
+    def _spent(self) -> Used:
+        """What the budget asks for: counting row-steps takes long when there are many trials."""
+        return self.used if self.budget.row_steps is not None else Used(len(self.ledger.trials), self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        return self.ledger.earlier_seconds + time.monotonic() - self._began
 
     def outcomes(self) -> dict[int, Outcome]:
         """How each ended trial ended, as the sampler is told."""
