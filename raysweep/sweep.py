@@ -245,7 +245,7 @@ def recording(prepared: Prepared, ledger: Ledger, journal: Journal, say: Callabl
     try:
         yield recorder
     except BaseException:
-        recorder.close(5.0, status="KILLED")
+        recorder.close(5.0, status="KILLED" if journal.held else None)
         raise
 
 

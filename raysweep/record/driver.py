@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from typing import Any
 
 from raysweep.errors import InputError, StorageError, did_you_mean
 from raysweep.record.journal import read_events
+from raysweep.record.lease import living_owner
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import mean_occupancy
 
@@ -43,7 +42,7 @@ def standing(folder: Path) -> dict[str, Any]:
     return {
         "id": folder.name,
         "name": folder.name,
-        "state": "running" if holder(folder) else "stopped" if left else "done",
+        "state": "running" if living_owner(folder) else "stopped" if left else "done",
         "started": started,
         "ended": None if left else max(trial.ended or 0.0 for trial in trials),
         "trials": dict(Counter(trial.state for trial in trials)),
@@ -89,33 +88,18 @@ def sweep_folders(storage: Path) -> list[Path]:
     return sorted(path.parent for path in storage.glob("*/journal.jsonl"))
 
 
-def holder(folder: Path) -> tuple[str, int] | None:
-    """Host and process id of the driver that holds a sweep's journal; None when no driver does."""
-    try:
-        lock = (folder / "journal.lock").open(encoding="utf-8")
-    except OSError:
-        return None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            written = re.fullmatch(r"(.+), pid (\d+)", lock.read().strip())
-            return (written[1], int(written[2])) if written else ("another machine", 0)
-    return None
-
-
 def stop_driver(folder: Path, patience: float = STOP_PATIENCE) -> bool:
     """End the driver of a sweep as Ctrl-C does and wait for it; False when none runs.
 
     Raises:
         StorageError: it runs on another machine, belongs to somebody else, or does not end.
     """
-    found = holder(folder)
+    found = living_owner(folder)
     if found is None:
         return False
-    host, pid = found
-    if host != socket.gethostname():
-        raise StorageError(f"{folder.name} runs on {host} (pid {pid}): stop it there")
+    pid = found.pid
+    if not found.here:
+        raise StorageError(f"{folder.name} runs on {found.host} (pid {pid}): stop it there")
     try:
         # A driver put in the background by a script ignores SIGINT; Ray ends one on SIGTERM in the same order.
         os.kill(pid, signal.SIGTERM if _ignores_interrupt(pid) else signal.SIGINT)
@@ -124,7 +108,7 @@ def stop_driver(folder: Path, patience: float = STOP_PATIENCE) -> bool:
     except PermissionError:
         raise StorageError(f"{folder.name} is run by another user's process (pid {pid})") from None
     deadline = time.monotonic() + patience
-    while holder(folder) == found:
+    while living_owner(folder) == found:
         if time.monotonic() > deadline:
             raise StorageError(f"{folder.name} was asked to stop, but pid {pid} still runs after {patience:g} s")
         time.sleep(0.1)
@@ -138,7 +122,7 @@ def driver_log(folder: Path, follow: bool = False) -> Iterator[str]:
         return
     with path.open(encoding="utf-8", errors="replace") as log:
         while True:
-            running = follow and holder(folder) is not None
+            running = follow and living_owner(folder) is not None
             if piece := log.read():
                 yield piece
             if not running:

@@ -6,12 +6,11 @@ anywhere else is an error, because what follows it may depend on it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import socket
 import threading
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,13 +18,17 @@ from types import TracebackType
 from typing import Any
 
 from raysweep.errors import StorageError
+from raysweep.record.lease import Lease
 
 FORMAT = 1
 Event = dict[str, Any]
 
 
 class Journal:
-    """The one writer of a sweep's journal; a second one is refused while this one lives.
+    """The one writer of a sweep's journal; a second one is refused while this one lives (`lease`).
+
+    A driver that was taken for gone, and is not, finds out when it next writes: nothing counts as written unless the
+    lease was still held after it. Its late words go into a file that has no name any more.
 
     Args:
         folder: the sweep's folder; made when absent.
@@ -43,11 +46,12 @@ class Journal:
         self._lock = threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._owner = (folder / "journal.lock").open("a+", encoding="utf-8")
         except OSError as error:
             raise StorageError(f"{folder}: cannot be written ({error.strerror})") from error
+        self._lease = Lease(folder)
         try:
-            self._claim()
+            if self._lease.taken_over:
+                _copy(self.path)
             self._file = self.path.open("a+b")
             self._file.truncate(_whole_length(self.path))
             for event in read_events(self.path):
@@ -69,6 +73,8 @@ class Journal:
             except OSError as error:
                 self._file.truncate(end)
                 raise StorageError(f"{self.path}: cannot be written ({error.strerror})") from error
+            if not self.held:
+                raise StorageError(f"{self.path.parent}: another driver has taken over ({self._lease.owner})")
             written: Event = json.loads(body)
             try:
                 self._on_event(written)
@@ -77,11 +83,16 @@ class Journal:
                 raise
             return written
 
+    @property
+    def held(self) -> bool:
+        """Whether no other driver has taken over."""
+        return self._lease.held
+
     def close(self) -> None:
         """Give the journal back for another driver to continue."""
         if self._file is not None:
             self._file.close()
-        self._owner.close()
+        self._lease.release()
 
     def __enter__(self) -> Journal:
         return self
@@ -90,17 +101,6 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _claim(self) -> None:
-        try:
-            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._owner.seek(0)
-            holder = self._owner.read().strip() or "another process"
-            raise StorageError(f"{self.path.parent}: another driver runs this sweep ({holder})") from None
-        self._owner.truncate(0)
-        self._owner.write(f"{socket.gethostname()}, pid {os.getpid()}")
-        self._owner.flush()
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -121,6 +121,17 @@ def read_events(path: Path) -> Iterator[Event]:
                 return
             raise StorageError(f"{path}:{number}: this line is damaged (its checksum does not match)")
         yield event
+
+
+def _copy(path: Path) -> None:
+    """Put a copy in a file's place."""
+    if path.exists():
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+        with partial.open("wb") as file:
+            file.write(path.read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
 
 
 def _whole_length(path: Path) -> int:

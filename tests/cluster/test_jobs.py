@@ -24,7 +24,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 
 from raysweep.cluster.jobs import Submission
 from raysweep.outcome import SweepResult
-from raysweep.record.driver import holder
+from raysweep.record.lease import living_owner
 
 TINY = (
     "space.lr.choice=[0.1, 0.01]",
@@ -191,7 +191,7 @@ def test_stopping_a_job_ends_it_like_ctrl_c_and_submitting_again_continues_it(
     assert "a sweep of this name runs with other keys" in other
     row = head.ask("stop", first["id"])
     assert (row["state"], row["stopped"]) == ("stopped", True)
-    assert holder(storage / "endless") is None
+    assert living_owner(storage / "endless") is None
     assert not head.ask("stop", "endless")["stopped"]
     second = head.ask("submit", sweep_file, "--storage", storage, *sets(ENDLESS))
     assert (second["id"], second["submitted"]) == (f"{first['id']}-2", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import InputError, StorageError
-from raysweep.record.driver import driver_log, holder, standing, stop_driver, sweep_folder
+from raysweep.record.driver import driver_log, standing, stop_driver, sweep_folder
 from raysweep.record.journal import Journal
+from raysweep.record.lease import living_owner
 
 DRIVER = """
 import signal, sys, time
@@ -60,7 +62,9 @@ def test_a_sweep_runs_while_a_driver_holds_its_journal(start: Start, tmp_path: P
     process = start()
     row = standing(tmp_path / "mine")
     assert (row["state"], row["trials"], row["best"]) == ("running", {"planned": 1}, None)
-    assert holder(tmp_path / "mine") == (socket.gethostname(), process.pid)
+    owner = living_owner(tmp_path / "mine")
+    assert owner is not None
+    assert (owner.host, owner.pid) == (socket.gethostname(), process.pid)
 
 
 def test_stopping_interrupts_the_driver_and_waits_for_it(start: Start, tmp_path: Path) -> None:
@@ -78,14 +82,15 @@ def test_a_driver_in_the_background_that_ignores_interrupts_is_stopped_too(start
 
 def test_nothing_is_stopped_where_no_driver_runs(start: Start, tmp_path: Path) -> None:
     start().kill()
-    while holder(tmp_path / "mine"):
+    while living_owner(tmp_path / "mine"):
         pass
     assert not stop_driver(tmp_path / "mine")
 
 
 def test_a_driver_of_another_machine_is_not_stopped_from_here(tmp_path: Path) -> None:
     with Journal(tmp_path / "mine", lambda event: None):
-        (tmp_path / "mine" / "journal.lock").write_text(f"elsewhere, pid {os.getpid()}", encoding="utf-8")
+        owner = {"host": "elsewhere", "pid": os.getpid(), "boot": "another", "token": "theirs"}
+        (tmp_path / "mine" / "journal.lock").write_text(json.dumps(owner), encoding="utf-8")
         with pytest.raises(StorageError, match="runs on elsewhere"):
             stop_driver(tmp_path / "mine")
 
