@@ -212,6 +212,22 @@ def report(
 
 
 @app.command()
+def sync(name: Name, storage: Storage = STORAGE, mlflow: Mlflow = None, as_json: Json = False) -> None:
+    """Send MLflow what it lacks of a sweep, after an outage."""
+    from raysweep.record.driver import sweep_folder
+    from raysweep.recording import sync as send
+
+    with quiet_output(sweep_folder(name, storage) / "logs" / "driver.log") as (_, err):
+        found = send(name, storage, mlflow, lambda line: print(line, file=err))
+    words = f"MLflow holds all of {name} ({found['sent']} trials sent)"
+    if found["lacking"]:
+        words = f"MLflow still lacks trials {', '.join(map(str, found['lacking']))}"
+    print(json.dumps(found) if as_json else words)
+    if found["lacking"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def ui(storage: Storage = STORAGE, port: int = 5000) -> None:
     """MLflow's UI on this storage's store, on this machine only."""
     from raysweep.record.store import local_store

@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,9 @@ from raysweep.errors import OutOfMemory
 from raysweep.outcome import SweepResult
 from raysweep.preflight import Prepared, cpus_of, describe_objectives, prepare
 from raysweep.record.journal import Event, Journal
-from raysweep.record.ledger import SWEEP, Ledger
+from raysweep.record.ledger import Ledger
 from raysweep.record.recorder import Recorder
-from raysweep.record.trial import ENDED, Trial
+from raysweep.recording import finish, recording
 from raysweep.search.budget import Budget
 from raysweep.search.conductor import Conductor, trajectory_key
 from raysweep.search.outcomes import Outcome
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from raysweep.engine.workload import Workload
 
 STORAGE = "raysweep-runs"
-MLFLOW_PATIENCE = 120.0
-"""Seconds that a finished sweep waits for an MLflow that answers to take the rest."""
 
 Progress = Callable[[Event, Ledger], None]
 
@@ -76,7 +74,6 @@ def run_prepared(
 ) -> SweepResult:
     """Run a sweep that passed its checks; see `run`."""
     from raysweep.cluster.runtime import ray_runtime
-    from raysweep.winner import register_winner
 
     say = notify or (lambda line: None)
     sweep, workload, folder = prepared.sweep, prepared.workload, prepared.folder
@@ -100,21 +97,14 @@ def run_prepared(
         (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep.plain(), sort_keys=False), encoding="utf-8")
         conductor = conduct(journal, ledger, sweep)
         unsynced = [copy.deepcopy(trial) for trial in ledger.unsynced]
-        with recording(prepared, ledger, journal, say) as recorder:
+        with recording(journal, ledger, folder, prepared.mlflow, say) as recorder:
             recorders.append(recorder)
             for trial in unsynced:
                 recorder.submit(trial)
             if conductor.has_work:
                 run_on_hosts(conductor, journal, prepared, say)
             result = SweepResult(sweep.name, folder, ledger)
-            late = recorder.close(MLFLOW_PATIENCE, summary=result.summary(), tags=result.tags())
-        if late or not recorder.closed_sweep:
-            say(f"MLflow lacks {len(late)} trials and the end of the sweep; run the sweep again to send them")
-        else:
-            try:
-                register_winner(result, prepared.mlflow)
-            except Exception as error:  # whatever MLflow raises: the results are safe in the journal
-                say(f"the winner is not registered in MLflow ({_line(error)}); run the sweep again to register it")
+            finish(recorder, result, prepared.mlflow, say)
     return result
 
 
@@ -210,47 +200,6 @@ def trial_plan(conductor: Conductor, pool: HostPool, number: int) -> dict[str, A
         "via": list(conductor.step_counts),
         "hosts": pool.preference(trajectory),
     }
-
-
-@contextmanager
-def recording(prepared: Prepared, ledger: Ledger, journal: Journal, say: Callable[[str], None]) -> Iterator[Recorder]:
-    """MLflow's one writer, for the length of a sweep."""
-    from raysweep.data.audio import MelSpec
-    from raysweep.record.mlflow_recorder import MlflowRecorder
-
-    sweep, folder, media = prepared.sweep, prepared.folder, prepared.workload.media
-
-    def open_sink() -> MlflowRecorder:
-        sink = MlflowRecorder(
-            prepared.mlflow,
-            sweep.name,
-            str(ledger.sweep_id),
-            None,
-            folder,
-            media=media,
-            audio=MelSpec() if media == "logmel" else None,
-        )
-        run_id = sink.open_sweep(sweep.plain(), folder / "sweep.yaml", {**ledger.versions, **ledger.identity})
-        if ledger.sweep_run != run_id:
-            journal.append("run", number=SWEEP, run=run_id)
-        return sink
-
-    def synced(trial: Trial, run_id: str) -> None:
-        if ledger.trials[trial.number].mlflow_run != run_id:
-            journal.append("run", number=trial.number, run=run_id)
-        if trial.state in ENDED:
-            journal.append("synced", number=trial.number, state=trial.state)
-
-    recorder = Recorder(open_sink, synced, say)
-    try:
-        yield recorder
-    except BaseException:
-        recorder.close(5.0, status="KILLED" if journal.held else None)
-        raise
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _hash(parts: Any) -> str:

@@ -22,6 +22,7 @@ from raysweep.record.journal import Event
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import read_occupancy
 from raysweep.record.store import local_store, open_client
+from raysweep.recording import sync
 from tests.cluster.own_home import write_home
 
 pytestmark = pytest.mark.filterwarnings(
@@ -204,18 +205,22 @@ def test_a_trial_that_turns_nan_fails_with_its_reason_and_the_sweep_goes_on(home
     assert all("not finite at step" in reason for reason in reasons)
 
 
-def test_a_sweep_without_mlflow_finishes_and_is_recorded_once_when_run_again(home: Path) -> None:
+def test_a_sweep_without_mlflow_finishes_and_is_recorded_once_by_hand(home: Path) -> None:
     said: list[str] = []
     first = sweep(home, "runs", mlflow="http://127.0.0.1:9", notify=said.append)
     assert all(trial.state == "done" for trial in first.ledger.trials.values())
     assert any("MLflow" in line for line in said)
-    second = sweep(home, "runs")
-    assert not second.ledger.unsynced
+    numbers = sorted(first.ledger.trials)
+    assert sync("own", home / "runs", "http://127.0.0.1:9", said.append)["lacking"] == numbers
+    sent = {"name": "own", "sent": len(numbers), "lacking": []}
+    assert sync("own", home / "runs", None, said.append) == sent
+    assert sync("own", home / "runs", None, said.append) == {**sent, "sent": 0}
     client = open_client(local_store(home / "runs"))
     experiment = client.get_experiment_by_name("own")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=100)
     assert len(runs) == 1 + len(first.ledger.trials)
+    assert {run.info.status for run in runs} == {"FINISHED"}
 
 
 def test_an_interrupted_sweep_continues_to_the_scores_of_an_undisturbed_one(home: Path) -> None:
