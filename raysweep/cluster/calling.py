@@ -6,11 +6,13 @@ Trial actors import this and Tune, and no torch: a sweep has as many of them as 
 from __future__ import annotations
 
 import time
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
+from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 
 from raysweep.errors import HostLost
 
@@ -52,7 +54,8 @@ def advance_somewhere(
 ) -> tuple[str, dict[str, Any]]:
     """Ask the preferred host to advance a trial, and the others when it is gone; (host name, its answer).
 
-    A host that was started again does not know the sweep; the driver joins it anew within seconds.
+    A host that was started again does not know the sweep; the driver joins it anew within seconds. One that was taken
+    for dead, and replaced, may still live and answer: what it says is refused.
 
     Raises:
         HostLost: no host answered before the deadline.
@@ -64,12 +67,33 @@ def advance_somewhere(
             try:
                 handle = ray.get_actor(name, namespace=NAMESPACE)
                 answer: dict[str, Any] = ray.get(handle.advance.remote(request))  # type: ignore[assignment]
-                if answer != ABSENT:
+                if answer == ABSENT:
+                    reason = f"{name} does not hold the sweep's networks"
+                elif answer.pop("epoch") != epoch_of(name):
+                    reason = f"{name} was replaced before it answered"
+                else:
                     return name, answer
-                lost_since, reason = lost_since or time.monotonic(), f"{name} does not hold the sweep's networks"
+                lost_since = lost_since or time.monotonic()
             except (RayActorError, ValueError) as error:
                 lost_since = lost_since or time.monotonic()
                 reason = (str(error).splitlines() or [""])[0]
         if lost_since is not None and time.monotonic() - lost_since > deadline:
             raise HostLost(f"no host answered for {deadline:g} s ({reason})")
         time.sleep(PAUSE)
+
+
+def begin_epoch(host: str) -> str:
+    """Let a host's new process be the one that counts; the name of its epoch."""
+    epoch = uuid.uuid4().hex
+    _internal_kv_put(_epoch_key(host), epoch, namespace=NAMESPACE)
+    return epoch
+
+
+def epoch_of(host: str) -> str | None:
+    """The epoch of the latest process that was started as this host."""
+    found = _internal_kv_get(_epoch_key(host), namespace=NAMESPACE)
+    return found.decode() if found else None
+
+
+def _epoch_key(host: str) -> str:
+    return f"epoch of {host}"

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
-from raysweep.cluster.calling import ABSENT, Advance
+from raysweep.cluster.calling import ABSENT, Advance, begin_epoch
 from raysweep.engine.occupancy import occupancy_of
 from raysweep.errors import InputError, OutOfMemory, RaysweepError
 from raysweep.record.trial import Measured, Stage
@@ -95,7 +95,9 @@ class Host:
     """The actor's class; `pool` makes it an actor."""
 
     def __init__(self) -> None:
-        self._me, self._name = ray.get_runtime_context().current_actor, ray.get_runtime_context().get_actor_name()
+        context = ray.get_runtime_context()
+        self._me, self._name = context.current_actor, str(context.get_actor_name())
+        self._epoch = begin_epoch(self._name)
         self._members: dict[str, Member] = {}
         self._engines: dict[tuple[str, int, int, str], Engine] = {}
         self._loading = asyncio.Lock()
@@ -168,8 +170,8 @@ class Host:
             await self.leave(session)
 
     async def advance(self, request: Advance) -> dict[str, Any]:
-        """{"objectives", "metrics", "explanations"} at the milestone, {"failed": reason}, {"out_of_memory": slots}
-        or `ABSENT`."""
+        """{"objectives", "metrics", "explanations"} at the milestone, {"failed": reason} or {"out_of_memory": slots},
+        each with the "epoch" that it was found in; or `ABSENT`."""
         member = self._members.get(request.session)
         if member is None:
             return ABSENT
@@ -197,7 +199,7 @@ class Host:
             member.waiting.discard(answer)
             blocks.cancel()
         await asyncio.wrap_future(member.rows.settled())  # a journaled milestone's rows outlive this host
-        return scored
+        return {**scored, "epoch": self._epoch}
 
     def _load(self, plan: HostPlan) -> tuple[Engine, Scorer, RowStore]:
         from raysweep.engine.engine import Engine
