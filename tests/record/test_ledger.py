@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from raysweep.errors import StorageError
-from raysweep.record.journal import Journal
+from raysweep.outcome import SweepResult
+from raysweep.record.journal import FORMAT, Journal
 from raysweep.record.ledger import Ledger
 from raysweep.record.trial import Stage
 
@@ -84,3 +86,19 @@ def test_only_trials_that_have_not_ended_take_on_new_numerics(tmp_path: Path) ->
 def test_a_journal_of_a_later_format_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path, Ledger().apply) as journal, pytest.raises(StorageError, match="format 99"):
         journal.append("sweep", format=99, sweep={}, identity={}, versions={}, id="a", chapter={}, about={})
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT + 1))
+def test_a_journal_of_every_format_is_read_and_continued(tmp_path: Path, version: int) -> None:
+    """Each is of a sweep of the quickstart that was interrupted once, as a raysweep of its time wrote it."""
+    (tmp_path / "old").mkdir()
+    journal = tmp_path / "old" / "journal.jsonl"
+    shutil.copyfile(Path(__file__).parent / "journals" / f"format-{version}.jsonl", journal)
+    result = SweepResult.load("old", tmp_path)
+    assert {trial.state for trial in result.ledger.trials.values()} == {"done"}
+    assert len(result.ledger.trials) == 12
+    assert not result.ledger.unsynced
+    assert result.best is not None
+    assert result.best.result is not None
+    with Journal(tmp_path / "old", Ledger().apply) as continued:
+        continued.append("planned", number=12, key="k", config={"lr": 1.0}, target=1)
