@@ -51,6 +51,14 @@ Address = Annotated[
 AddressOrHere = Annotated[
     str | None, typer.Option("--address", help="The cluster's dashboard; without it, sweeps of this machine.")
 ]
+TrustNetwork = Annotated[
+    bool,
+    typer.Option(
+        "--trust-network",
+        help="Talk to a cluster over plain http, or to one that asks for no token: others may read what is sent, and "
+        "run what they like.",
+    ),
+]
 JobOrName = Annotated[str, typer.Argument(metavar="ID", help="A job's id or a sweep's name.")]
 SweepOrNone = Annotated[str | None, typer.Argument(metavar="[ID]", help="A job's id or a sweep's name; default: all.")]
 STORAGE = Path("raysweep-runs")
@@ -249,13 +257,14 @@ def submit(
     ] = "~/raysweep-runs",
     mlflow: Mlflow = None,
     set_: Overrides = None,
+    trust_network: TrustNetwork = False,
     as_json: Json = False,
 ) -> None:
     """Run a sweep file as a job of a Ray cluster; its folder is uploaded, without secrets, caches and results."""
     from raysweep.control import submitted_in_words
     from raysweep.submission import submit as submit_sweep
 
-    row = submit_sweep(file, address, storage, mlflow, set_ or [])
+    row = submit_sweep(file, address, storage, mlflow, set_ or [], trust_network)
     print(json.dumps(row, indent=2) if as_json else submitted_in_words(row, address))
 
 
@@ -267,12 +276,13 @@ def status(
         Path | None,
         typer.Option(parser=storage_folder, metavar="DIR", help="Folder of all sweeps, as this machine sees it."),
     ] = None,
+    trust_network: TrustNetwork = False,
     as_json: Json = False,
 ) -> None:
     """Where a sweep stands, or all of them: state, start, trials, the best so far."""
     from raysweep import control
 
-    rows = control.status(sweep, address, storage, STORAGE)
+    rows = control.status(sweep, address, storage, STORAGE, trust_network)
     print(
         json.dumps(rows[0] if sweep else rows, indent=2)
         if as_json
@@ -286,6 +296,7 @@ def logs(
     address: AddressOrHere = None,
     follow: Annotated[bool, typer.Option("--follow", help="Until it ends.")] = False,
     storage: Storage = STORAGE,
+    trust_network: TrustNetwork = False,
     as_json: Json = False,
 ) -> None:
     """What a sweep's driver printed."""
@@ -294,15 +305,21 @@ def logs(
     def write(piece: str) -> None:
         print(json.dumps({"id": sweep, "logs": piece}) if as_json else piece, end="\n" if as_json else "", flush=True)
 
-    control.logs(sweep, address, storage, follow, write)
+    control.logs(sweep, address, storage, follow, write, trust_network)
 
 
 @app.command()
-def stop(sweep: JobOrName, address: AddressOrHere = None, storage: Storage = STORAGE, as_json: Json = False) -> None:
+def stop(
+    sweep: JobOrName,
+    address: AddressOrHere = None,
+    storage: Storage = STORAGE,
+    trust_network: TrustNetwork = False,
+    as_json: Json = False,
+) -> None:
     """End a sweep as Ctrl-C does; running or submitting it again continues it."""
     from raysweep import control
 
-    row = control.stop(sweep, address, storage)
+    row = control.stop(sweep, address, storage, trust_network)
     print(
         json.dumps(row, indent=2)
         if as_json

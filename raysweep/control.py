@@ -13,7 +13,9 @@ from raysweep.record.occupancy import occupancy_in_words
 ENDS = ("done", "pruned", "failed")
 
 
-def status(sweep: str | None, address: str | None, storage: Path | None, here: Path) -> list[dict[str, Any]]:
+def status(
+    sweep: str | None, address: str | None, storage: Path | None, here: Path, trust_network: bool = False
+) -> list[dict[str, Any]]:
     """A row each: id, name, state, started, ended, trials by state, the best so far, lanes' occupancy, storage.
 
     Args:
@@ -21,16 +23,24 @@ def status(sweep: str | None, address: str | None, storage: Path | None, here: P
         address: the cluster's; None: sweeps that run on this machine.
         storage: where the sweeps' folders are on this machine, if the user said so.
         here: where they are otherwise, for sweeps of this machine.
+        trust_network: see `Jobs`.
     """
     if address is not None:
         from raysweep.cluster.jobs import Jobs
 
-        return Jobs(address).status(sweep, storage)
+        return Jobs(address, trust_network).status(sweep, storage)
     folder = storage or here
     return [standing(one) for one in ([sweep_folder(sweep, folder)] if sweep else sweep_folders(folder))]
 
 
-def logs(sweep: str, address: str | None, storage: Path, follow: bool, write: Callable[[str], None]) -> None:
+def logs(
+    sweep: str,
+    address: str | None,
+    storage: Path,
+    follow: bool,
+    write: Callable[[str], None],
+    trust_network: bool = False,
+) -> None:
     """Hand on what a sweep's driver has printed, piece by piece; with `follow` until it ends."""
     if address is None:
         for piece in driver_log(sweep_folder(sweep, storage), follow):
@@ -38,16 +48,16 @@ def logs(sweep: str, address: str | None, storage: Path, follow: bool, write: Ca
         return
     from raysweep.cluster.jobs import Jobs
 
-    jobs = Jobs(address)
+    jobs = Jobs(address, trust_network)
     jobs.follow(sweep, write) if follow else write(jobs.logs(sweep))
 
 
-def stop(sweep: str, address: str | None, storage: Path) -> dict[str, Any]:
+def stop(sweep: str, address: str | None, storage: Path, trust_network: bool = False) -> dict[str, Any]:
     """End a sweep as Ctrl-C does and wait for it; its row, with `stopped` saying whether it ran."""
     if address is not None:
         from raysweep.cluster.jobs import Jobs
 
-        return Jobs(address).stop(sweep)
+        return Jobs(address, trust_network).stop(sweep)
     folder = sweep_folder(sweep, storage)
     return {"stopped": stop_driver(folder), **standing(folder)}
 

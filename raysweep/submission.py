@@ -23,7 +23,12 @@ LIMIT = 500 * 2**20
 
 
 def submit(
-    file: Path, address: str, storage: str = STORAGE, mlflow: str | None = None, overrides: Sequence[str] = ()
+    file: Path,
+    address: str,
+    storage: str = STORAGE,
+    mlflow: str | None = None,
+    overrides: Sequence[str] = (),
+    trust_network: bool = False,
 ) -> dict[str, Any]:
     """Check a sweep file and submit it as a job; the job's row, with `submitted` and what was `unchecked`.
 
@@ -33,6 +38,7 @@ def submit(
         storage: folder that every node of the cluster sees, absolute or below `~`.
         mlflow: MLflow's tracking URI as the cluster reaches it.
         overrides: `key=value`, as `--set` takes them.
+        trust_network: submit also where others may read what is sent, or run what they like.
 
     Raises:
         InputError: something in the sweep file does not hold, or the cluster could not run it; nothing was uploaded.
@@ -47,7 +53,7 @@ def submit(
             check_workload(loaded)
     check_size(file.resolve().parent)
     made = Submission(loaded.sweep.plain(), file, tuple(overrides), storage, mlflow)
-    return {**Jobs(address).submit(made), "unchecked": unchecked}
+    return {**Jobs(address, trust_network).submit(made), "unchecked": unchecked}
 
 
 def check_storage(storage: str) -> str:

@@ -7,6 +7,7 @@ what it runs, so that the same sweep is never started twice.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 import re
@@ -18,7 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from raysweep.errors import InputError, RaysweepError, did_you_mean
 from raysweep.record.driver import standing, sweep_digest
@@ -94,15 +97,16 @@ class Jobs:
 
     Args:
         address: `http(s)://host:port` of the cluster's dashboard.
+        trust_network: talk to it also where others may read what is sent, or run what they like.
 
     Raises:
-        InputError: the address is no such URL.
+        InputError: the address is no such URL, or not encrypted.
         ClusterError: nothing answers there, it is no Ray, or it lets us not in.
     """
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        _probe(address)
+    def __init__(self, address: str, trust_network: bool = False) -> None:
+        self.address, self._trust_network = address, trust_network
+        _probe(address, trust_network)
         with _talking(address):
             from ray.job_submission import JobSubmissionClient
 
@@ -116,8 +120,10 @@ class Jobs:
         An ended one is started again under an id with the attempt's number: it continues where it stopped.
 
         Raises:
-            InputError: a sweep of this name runs in the same storage with other keys.
+            InputError: a sweep of this name runs in the same storage with other keys, or the cluster lets anyone in.
         """
+        if not self._trust_network:
+            _refuse_open(self.address)
         known = self._rows()
         mine = [row for row in known if re.fullmatch(re.escape(submission.id) + r"(-\d+)?", row["id"])]
         for row in known:
@@ -242,7 +248,7 @@ def _attempt(job: str, base: str) -> int:
     return int(job[len(base) + 1 :] or 1)
 
 
-def _probe(address: str) -> None:
+def _probe(address: str, trust_network: bool) -> None:
     """Fail early and plainly: Ray's client has no time limit of its own."""
     try:
         parts = urlsplit(address)
@@ -251,10 +257,32 @@ def _probe(address: str) -> None:
         host, port, parts = None, 0, urlsplit("")
     if parts.scheme not in ("http", "https") or not host:
         raise InputError("must read http(s)://host:port, as in http://localhost:8265", key="--address", value=address)
+    if parts.scheme == "http" and not trust_network and not _is_loopback(host):
+        hint = f"Use a tunnel (ssh -L {port}:localhost:{port} {host}) and http://localhost:{port}, or --trust-network"
+        rule = "must be https or on this machine: over http others can read the token and what is sent"
+        raise InputError(rule, key="--address", value=address, suggestion=hint)
     try:
         socket.create_connection((host, port), timeout=ANSWER_DEADLINE).close()
     except OSError as error:
         raise ClusterError(f"no Ray cluster answers at {address} ({error.strerror or error})") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse_open(address: str) -> None:
+    """Ask for the jobs as a stranger would: a cluster that answers lets anyone run anything."""
+    try:
+        urlopen(f"{address.rstrip('/')}/api/jobs/", timeout=ANSWER_DEADLINE).close()
+    except (URLError, OSError, ValueError):  # not let in; or no Ray, of which its client will tell
+        return
+    hint = "Start it with RAY_AUTH_MODE=token (docs/security.md), or add --trust-network"
+    rule = "must ask for a token: this cluster lets anyone who reaches it run code"
+    raise InputError(rule, key="--address", value=address, suggestion=hint)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ import ray.autoscaler
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from raysweep.cluster.jobs import Submission
+from raysweep.cluster.jobs import Jobs, Submission
+from raysweep.errors import InputError
 from raysweep.outcome import SweepResult
 from raysweep.record.lease import living_owner
 
@@ -93,12 +95,19 @@ def is_listening(port: str) -> bool:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    """A head on loopback, in token mode, with three CPUs; it ends with this module."""
+    """A head on loopback, in token mode; it ends with this module."""
+    with started("a-token-for-this-test-only-0123456789") as one:
+        yield one
+
+
+@contextmanager
+def started(token: str) -> Iterator[Head]:
+    """A head on loopback with three CPUs; without a token it lets anyone in."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: Ray's sockets lie in it
     gcs, dashboard, client = free_ports(3)
-    token = "a-token-for-this-test-only-0123456789"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {"RAY_AUTH_MODE": "disabled"}
+    environment |= {"HOME": str(folder), "OMP_NUM_THREADS": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     command = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--disable-usage-stats"]
     command += ["--node-ip-address=127.0.0.1", f"--port={gcs}", f"--ray-client-server-port={client}"]
@@ -201,8 +210,23 @@ def test_an_unknown_job_is_refused_with_the_nearest_id(head: Head, submitted: di
     assert f"Did you mean '{submitted['id']}'?" in head.ask("status", submitted["id"][:-1], code=2)
 
 
-def test_a_cluster_refuses_who_has_no_token(head: Head) -> None:
+def test_a_cluster_refuses_who_has_no_token_or_another(head: Head) -> None:
     assert "refuses this token" in head.ask("status", code=1, token=False)
+    stranger = Head(head.address, head.folder, "another-token-0123456789")
+    assert "refuses this token" in stranger.ask("status", code=1)
+
+
+def test_a_cluster_that_asks_for_no_token_gets_no_sweep_unless_that_is_wanted(sweep_file: Path) -> None:
+    with started("") as head:
+        refused = head.ask("submit", sweep_file, *sets(TINY), code=2, token=False)
+        assert "--address: must ask for a token: this cluster lets anyone who reaches it run code" in refused
+        assert head.ask("status", token=False) == []
+        assert head.ask("submit", sweep_file, *sets(TINY), "--trust-network", token=False)["submitted"]
+
+
+def test_nothing_is_sent_over_plain_http_to_another_machine() -> None:
+    with pytest.raises(InputError, match="must be https or on this machine"):
+        Jobs("http://192.0.2.1:8265")
 
 
 def test_an_address_that_does_not_answer_is_named() -> None:
