@@ -44,3 +44,11 @@ def test_the_readme_names_every_verb() -> None:
     verbs = re.findall(r"^\s{2,}([a-z]+)\s{2,}", shown.split("Commands")[1], re.MULTILINE)
     assert len(verbs) >= 11
     assert {verb for verb in verbs if f"raysweep {verb}" not in text} == set()
+
+
+def test_every_test_that_a_promise_names_is_there() -> None:
+    text = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+    assert len(named) >= 10
+    missing = [test for file, test in named if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")]
+    assert missing == []
