@@ -74,7 +74,9 @@ class Journal:
                 self._file.truncate(end)
                 raise StorageError(f"{self.path}: cannot be written ({error.strerror})") from error
             if not self.held:
-                raise StorageError(f"{self.path.parent}: another driver has taken over ({self._lease.owner})")
+                owner = self._lease.owner
+                lost = f"another driver has taken over ({owner})" if owner else "its journal.lock is gone"
+                raise StorageError(f"{self.path.parent}: {lost}")
             written: Event = json.loads(body)
             try:
                 self._on_event(written)

@@ -107,3 +107,10 @@ def test_of_two_that_find_a_silent_machine_one_goes_on(tmp_path: Path, elsewhere
             later.append("third")
     earlier.close()
     assert [event["event"] for event in read_events(tmp_path / "journal.jsonl")] == ["first", "second", "third"]
+
+
+def test_a_driver_whose_lock_was_removed_says_so(tmp_path: Path) -> None:
+    with Journal(tmp_path, ignore) as journal:
+        (tmp_path / LOCK).unlink()
+        with pytest.raises(StorageError, match=r"its journal\.lock is gone"):
+            journal.append("lost")
