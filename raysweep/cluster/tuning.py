@@ -32,7 +32,7 @@ from raysweep.cluster.trial_actor import TrialActor
 TRIAL_CPUS = 0.001
 """A trial actor only waits; Tune does not take 0."""
 TRIAL_FAILURES = 3
-"""How often Tune starts a trial again whose actor died."""
+"""How often Tune starts a trial again whose actor died; beside that, each kept actor may turn out to have died."""
 
 
 class _NotPickled:
@@ -186,7 +186,7 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """Its actor died too often."""
-        reason = f"its trial actor died {TRIAL_FAILURES + 1} times"
+        reason = f"its trial actor died {trial.num_failures} times"
         self._driver.ask(lambda: self._conductor.failed(trial.config["number"], reason), None)
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
@@ -242,7 +242,7 @@ def run_trials(conductor: Conductor, plan_of: Callable[[int], dict[str, Any]], f
         run_config=RunConfig(
             name="tune",
             storage_path=str(folder.resolve() / "logs"),
-            failure_config=FailureConfig(max_failures=TRIAL_FAILURES),
+            failure_config=FailureConfig(max_failures=TRIAL_FAILURES + conductor.concurrency),
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False, num_to_keep=1),
             verbose=0,
         ),
