@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from raysweep.cluster.trial_actor import TrialActor
 TRIAL_CPUS = 0.001
 """A trial actor only waits; Tune does not take 0."""
 TRIAL_FAILURES = 3
-"""How often Tune starts a trial again whose actor died; beside that, each kept actor may turn out to have died."""
+"""How often Tune starts a trial again whose actor died."""
 
 
 class _NotPickled:
@@ -136,6 +137,8 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         super().__init__()
         self._driver, self._conductor = driver, driver.conductor
         self._keeps_actors = False
+        self._dropped: Counter[int] = Counter()
+        """How often Tune dropped a trial before it began."""
         self._waiting: dict[int, Held] = {}
         """Trials that have reported, and have no call under way until their cohort decides."""
         self._decided: dict[int, tuple[Held, str]] = {}
@@ -185,9 +188,19 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         self.on_trial_result(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """Its actor died too often."""
-        reason = f"its trial actor died {trial.num_failures} times"
-        self._driver.ask(lambda: self._conductor.failed(trial.config["number"], reason), None)
+        """Its actor died too often; or it was handed a kept one that was dead already.
+
+        Tune starts a trial again that ran (then its status is ERROR here), but drops one that was about to.
+        """
+        number = trial.config["number"]
+        if trial.status == TuneTrial.ERROR:
+            return
+        self._dropped[number] += 1
+        if trial.status == TuneTrial.PENDING and self._dropped[number] <= TRIAL_FAILURES + self._conductor.concurrency:
+            self._driver.ask(lambda: self._conductor.again(number), None)
+            return
+        reason = f"its trial actor died {TRIAL_FAILURES + 1} times"
+        self._driver.ask(lambda: self._conductor.failed(number, reason), None)
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
         """Carry out what was decided about trials that waited; then the first trial for which no actor was started.
@@ -242,7 +255,7 @@ def run_trials(conductor: Conductor, plan_of: Callable[[int], dict[str, Any]], f
         run_config=RunConfig(
             name="tune",
             storage_path=str(folder.resolve() / "logs"),
-            failure_config=FailureConfig(max_failures=TRIAL_FAILURES + conductor.concurrency),
+            failure_config=FailureConfig(max_failures=TRIAL_FAILURES),
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False, num_to_keep=1),
             verbose=0,
         ),

@@ -157,6 +157,11 @@ class Conductor:
             self._waiting.pop(number, None)
             self._append("ended", number=number, state="failed", reason=reason)
 
+    def again(self, number: int) -> None:
+        """The trial was handed out and did not begin: it is the next to be handed out."""
+        if self.ledger.trials[number].state not in ENDED:
+            self._resumed.insert(0, number)
+
     def resolved(self) -> dict[int, Decision]:
         """Trials that waited for others and need wait no longer, each with its decision."""
         decisions = {number: self._decide(number) for number in list(self._waiting) if number not in self._parked}
