@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,8 +22,8 @@ from raysweep import __version__
 from raysweep.errors import InputError, RaysweepError
 from raysweep.outcome import SweepResult
 from raysweep.record.driver import storage_folder
-from raysweep.record.occupancy import occupancy_in_words
 from raysweep.terminal import Progress, quiet_output
+from raysweep.words import measured, print_best
 
 app = typer.Typer(
     help="Find the settings under which a neural-network explanation can be trusted.",
@@ -114,7 +114,7 @@ def run(
         Progress(err if as_json else out, planned(prepared.sweep), prepared.sweep.examples) as progress,
     ):
         result = run_prepared(prepared, progress.on_event, progress.say)
-    print(json.dumps(result.best_json(), indent=2)) if as_json else print_best(result, file, storage)
+    print(json.dumps(result.best_json(), indent=2)) if as_json else print_best(result, _where(storage))
     if result.best is None:
         raise typer.Exit(1)
 
@@ -178,7 +178,7 @@ def best(
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        print_best(result, None, storage)
+        print_best(result)
         if output is not None:
             print(f"written to {output}; next: raysweep explain {output}")
 
@@ -228,10 +228,10 @@ def sync(name: Name, storage: Storage = STORAGE, mlflow: Mlflow = None, as_json:
     with quiet_output(sweep_folder(name, storage) / "logs" / "driver.log") as (_, err):
         found = send(name, storage, mlflow, lambda line: print(line, file=err))
     words = f"MLflow holds all of {name} ({found['sent']} trials sent)"
-    if found["lacking"]:
-        words = f"MLflow still lacks trials {', '.join(map(str, found['lacking']))}"
+    if not found["complete"]:
+        words = f"MLflow still lacks {len(found['lacking'])} trials and the end of the sweep"
     print(json.dumps(found) if as_json else words)
-    if found["lacking"]:
+    if not found["complete"]:
         raise typer.Exit(1)
 
 
@@ -340,43 +340,9 @@ def winner_file(best: Path, storage: Path) -> Iterator[Path]:
         yield write_best(result, Path(folder) / f"{result.name}.yaml")
 
 
-def print_best(result: SweepResult, file: Path | None, storage: Path) -> None:
-    """The winner in words, and what to do next."""
-    found = result.best_json()
-    if found is None:
-        failed = [trial for trial in result.ledger.trials.values() if trial.state == "failed"]
-        print(
-            f"no trial is done; {len(failed)} failed" + (f", the first because: {failed[0].reason}" if failed else "")
-        )
-        return
-    config = "  ".join(f"{key} {value:g}" for key, value in found["config"].items())
-    print(f"best: trial {found['number']}   {config}")
-    print(f"  {result.objective_names[0]} {measured(found)} (95 % interval)")
-    if found["margin"] is not None:
-        sure = found["probability_best"]
-        print(
-            f"  {found['margin']:.4g} ahead of the second"
-            + (f"; the best with probability {sure:.2f}" if sure is not None else "")
-        )
-    if "pareto" in found:
-        print(f"  Pareto front over {', '.join(result.objective_names)}:")
-        for row in found["pareto"]:
-            others = "  ".join(f"{name} {row['metrics'][name]:.4g}" for name in result.objective_names[1:])
-            print(f"    trial {row['number']:<4} {measured(row)}  {others}")
-    if file is not None:
-        if result.occupancy:
-            print(f"  {occupancy_in_words(result.occupancy)}")
-        where = "" if storage == STORAGE else f" --storage {storage}"
-        verbs = (f"report {result.name}", f"best {result.name} -o best.yaml", "ui")
-        print("next: " + "   ".join(f"raysweep {verb}{where}" for verb in verbs))
-
-
-def measured(row: dict[str, Any]) -> str:
-    """An objective with its interval."""
-    if row["objective"] is None:
-        return "-"
-    low, high = row["interval"]
-    return f"{row['objective']:.4g} [{low:.4g}, {high:.4g}]"
+def _where(storage: Path) -> str:
+    """The option that names a storage, where one is needed."""
+    return "" if storage == STORAGE else f" --storage {storage}"
 
 
 def _complain(error: Exception, code: int, text: str | None = None) -> int:

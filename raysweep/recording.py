@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from raysweep.errors import InputError
 from raysweep.outcome import SweepResult
 from raysweep.record.driver import sweep_folder
 from raysweep.record.journal import Journal
@@ -82,22 +83,28 @@ def finish(recorder: Recorder, result: SweepResult, uri: str, say: Callable[[str
 
 
 def sync(name: str, storage: Path, mlflow: str | None, say: Callable[[str], None]) -> dict[str, Any]:
-    """Bring MLflow to what a sweep's journal holds: {"name", "sent": how many trials, "lacking": their numbers}.
+    """Bring MLflow to what a sweep's journal holds.
+
+    Returns:
+        {"name", "sent": how many trials, "lacking": numbers of the others, "complete": the sweep's own end too}.
 
     Args:
         mlflow: the tracking URI, where the sweep was run with `--mlflow`.
 
     Raises:
-        InputError: there is no such sweep, or the URI is none.
+        InputError: there is no such sweep, it has no trials yet, or the URI is none.
         StorageError: a driver runs the sweep, and records it itself.
     """
     check_uri(mlflow, "--mlflow")
     folder, ledger = sweep_folder(name, storage), Ledger()
     with Journal(folder, ledger.apply) as journal:
         uri = mlflow or (ledger.sweep or {}).get("mlflow") or local_store(storage)
+        if not ledger.trials:
+            raise InputError("no trial of this sweep is journaled yet", value=name)
         trials = [copy.deepcopy(trial) for trial in ledger.unsynced]
         with recording(journal, ledger, folder, uri, say) as recorder:
             for trial in trials:
                 recorder.submit(trial)
             lacking = finish(recorder, SweepResult(name, folder, ledger), uri, say)
-    return {"name": name, "sent": len(trials) - len(lacking), "lacking": lacking}
+    complete = recorder.closed_sweep and not lacking
+    return {"name": name, "sent": len(trials) - len(lacking), "lacking": lacking, "complete": complete}

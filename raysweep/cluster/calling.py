@@ -46,7 +46,7 @@ class Advance:
     values: dict[str, float]
     to: int
     blocks: tuple[int, ...]
-    via: tuple[int, ...] = ()
+    via: tuple[int, ...]
 
 
 def advance_somewhere(

@@ -35,14 +35,14 @@ class TrialActor(tune.Trainable):
         step, examples = plan["milestones"][self._next]
         blocks = tuple(end for end in plan["blocks"] if examples is None or end <= examples)
         request = Advance(
-            plan["session"],
-            plan["number"],
-            plan["key"],
-            plan["trajectory"],
-            plan["values"],
-            step,
-            blocks,
-            tuple(plan["via"]),
+            session=plan["session"],
+            trial=plan["number"],
+            key=plan["key"],
+            trajectory=plan["trajectory"],
+            values=plan["values"],
+            to=step,
+            blocks=blocks,
+            via=tuple(plan["via"]),
         )
         try:
             host, answer = advance_somewhere(plan["hosts"], request)

@@ -99,9 +99,10 @@ class ConductorSearcher(_NotPickled, Searcher):
 
     def _next(self) -> Any:
         trial = self._driver.conductor.next_trial()
-        if trial == "wait":
-            return None
-        return Searcher.FINISHED if trial == "finished" else self._driver.plan_of(trial.number)
+        if not isinstance(trial, str):
+            return self._driver.plan_of(trial.number)
+        over = trial == "finished" and not self._driver.conductor.ledger.running
+        return Searcher.FINISHED if over else None  # one of those that run may have to be handed out again
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """Nothing: results reach the conductor through the scheduler."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from safetensors.torch import save_file
 
+from raysweep.record.store import local_store, open_client
 from tests.cluster import own_models
 
 
@@ -42,3 +44,11 @@ def write_home(folder: Path) -> Path:
     }
     (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep))
     return folder
+
+
+def recorded_runs(storage: Path) -> list[Any]:
+    """Every MLflow run of the sweep, its own and its trials'."""
+    client = open_client(local_store(storage))
+    experiment = client.get_experiment_by_name("own")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], max_results=100))

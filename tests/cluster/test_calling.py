@@ -39,7 +39,7 @@ def test_an_answer_from_a_host_that_was_replaced_is_refused(home: Path) -> None:
     plan = host_plan("own", prepared.sweep, prepared.workload, prepared.folder, NUMERICS)
     values = {"lr": 0.1, "prior_weight": 0.1}
     with HostPool(plan, 1, 1, 0) as pool:
-        request = Advance(pool.session, 0, "key", "trajectory", values, 9, (6,))
+        request = Advance(pool.session, 0, "key", "trajectory", values, 9, (6,), ())
         host, answer = advance_somewhere([HOST], request)
         assert (host, sorted(answer)) == (HOST, ["explanations", "metrics", "objectives"])
         successor = begin_epoch(HOST)

@@ -21,9 +21,8 @@ from raysweep.outcome import SweepResult
 from raysweep.record.journal import Event
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import read_occupancy
-from raysweep.record.store import local_store, open_client
 from raysweep.recording import sync
-from tests.cluster.own_home import write_home
+from tests.cluster.own_home import recorded_runs, write_home
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
@@ -212,13 +211,12 @@ def test_a_sweep_without_mlflow_finishes_and_is_recorded_once_by_hand(home: Path
     assert any("MLflow" in line for line in said)
     numbers = sorted(first.ledger.trials)
     assert sync("own", home / "runs", "http://127.0.0.1:9", said.append)["lacking"] == numbers
-    sent = {"name": "own", "sent": len(numbers), "lacking": []}
+    sent = {"name": "own", "sent": len(numbers), "lacking": [], "complete": True}
     assert sync("own", home / "runs", None, said.append) == sent
-    assert sync("own", home / "runs", None, said.append) == {**sent, "sent": 0}
-    client = open_client(local_store(home / "runs"))
-    experiment = client.get_experiment_by_name("own")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], max_results=100)
+    again = {**sent, "sent": 0}
+    assert sync("own", home / "runs", "http://127.0.0.1:9", said.append) == {**again, "complete": False}
+    assert sync("own", home / "runs", None, said.append) == again
+    runs = recorded_runs(home / "runs")
     assert len(runs) == 1 + len(first.ledger.trials)
     assert {run.info.status for run in runs} == {"FINISHED"}
 

@@ -16,8 +16,7 @@ import ray
 from raysweep.cluster.runtime import ray_runtime
 from raysweep.outcome import SweepResult
 from raysweep.record.journal import read_events
-from raysweep.record.store import local_store, open_client
-from tests.cluster.own_home import write_home
+from tests.cluster.own_home import recorded_runs, write_home
 
 pytestmark = [
     pytest.mark.faults,
@@ -72,10 +71,7 @@ def test_a_driver_killed_at_every_transition_loses_nothing_and_doubles_nothing(h
 
     ended = Counter(e["number"] for e in read_events(disturbed.folder / "journal.jsonl") if e["event"] == "ended")
     assert set(ended.values()) == {1}
-    client = open_client(local_store(home / "storm"))
-    experiment = client.get_experiment_by_name("own")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], max_results=100)
+    runs = recorded_runs(home / "storm")
     assert len(runs) == 1 + len(disturbed.ledger.trials)
     assert {run.info.status for run in runs} == {"FINISHED"}
     recorded = {run.info.run_id for run in runs}

@@ -76,6 +76,18 @@ def test_a_grid_is_finished_when_every_point_was_suggested(tmp_path: Path) -> No
         assert len(conductor.ledger.trials) == 6
 
 
+def test_a_trial_that_did_not_begin_is_handed_out_again_also_after_the_last(tmp_path: Path) -> None:
+    with opened(tmp_path, concurrency=9) as conductor:
+        for _ in range(6):
+            start(conductor)
+        finish(conductor, 1)
+        assert conductor.next_trial() == "finished"
+        conductor.again(3)
+        conductor.again(1)  # it has ended
+        assert start(conductor) == 3
+        assert conductor.next_trial() == "finished"
+
+
 def test_a_restarted_driver_runs_what_was_running_and_then_goes_on(tmp_path: Path) -> None:
     with opened(tmp_path, concurrency=3) as conductor:
         for _ in range(3):

@@ -1,0 +1,46 @@
+"""A sweep's results in words, for a person at a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raysweep.outcome import SweepResult
+from raysweep.record.occupancy import occupancy_in_words
+
+
+def print_best(result: SweepResult, where: str | None = None) -> None:
+    """Print the winner and, unless `where` is None, what to do next; `where` is the option that names the storage."""
+    found = result.best_json()
+    if found is None:
+        failed = [trial for trial in result.ledger.trials.values() if trial.state == "failed"]
+        print(
+            f"no trial is done; {len(failed)} failed" + (f", the first because: {failed[0].reason}" if failed else "")
+        )
+        return
+    config = "  ".join(f"{key} {value:g}" for key, value in found["config"].items())
+    print(f"best: trial {found['number']}   {config}")
+    print(f"  {result.objective_names[0]} {measured(found)} (95 % interval)")
+    if found["margin"] is not None:
+        sure = found["probability_best"]
+        print(
+            f"  {found['margin']:.4g} ahead of the second"
+            + (f"; the best with probability {sure:.2f}" if sure is not None else "")
+        )
+    if "pareto" in found:
+        print(f"  Pareto front over {', '.join(result.objective_names)}:")
+        for row in found["pareto"]:
+            others = "  ".join(f"{name} {row['metrics'][name]:.4g}" for name in result.objective_names[1:])
+            print(f"    trial {row['number']:<4} {measured(row)}  {others}")
+    if where is not None:
+        if result.occupancy:
+            print(f"  {occupancy_in_words(result.occupancy)}")
+        verbs = (f"report {result.name}", f"best {result.name} -o best.yaml", "ui")
+        print("next: " + "   ".join(f"raysweep {verb}{where}" for verb in verbs))
+
+
+def measured(row: dict[str, Any]) -> str:
+    """An objective with its interval."""
+    if row["objective"] is None:
+        return "-"
+    low, high = row["interval"]
+    return f"{row['objective']:.4g} [{low:.4g}, {high:.4g}]"
