@@ -182,7 +182,7 @@ def host_plan(name: str, sweep: Sweep, workload: Workload, folder: Path, numeric
 
     spec, device = replace(workload.spec, precision=numerics["precision"]), numerics["device"]
     lanes = lanes_of(device, cpus_of(sweep))
-    return HostPlan(name, spec, str(folder.resolve()), numerics["slots"], lanes, device)
+    return HostPlan(name, spec, str(folder.resolve()), numerics["slots"], lanes, device, sweep.trial_timeout)
 
 
 def trial_plan(conductor: Conductor, pool: HostPool, number: int) -> dict[str, Any]:

@@ -147,6 +147,7 @@ class Sweep(_Keys):
     precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
     slots: int | None = Field(None, ge=1)
     hosts: HostKeys = HostKeys()
+    trial_timeout: float = Field(600.0, gt=0)
     mlflow: str | None = None
     folder: str | None = None
 

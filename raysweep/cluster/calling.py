@@ -48,11 +48,18 @@ class Advance:
     blocks: tuple[int, ...]
     via: tuple[int, ...]
 
+    @property
+    def name(self) -> str:
+        """The same for the same milestone, also of a later session."""
+        return f"{self.trial}/{self.key}/{self.to}/{self.blocks[-1]}"
+
 
 def advance_somewhere(
     hosts: list[str], request: Advance, deadline: float = CALL_DEADLINE
 ) -> tuple[str, dict[str, Any]]:
     """Ask the preferred host to advance a trial, and the others when it is gone; (host name, its answer).
+
+    Calls wait as long as their host lives: who made it, in `pool`, ends one that gives no sign of life.
 
     A host that was started again does not know the sweep; the driver joins it anew within seconds. One that was taken
     for dead, and replaced, may still live and answer: what it says is refused.

@@ -26,7 +26,9 @@ import ray
 from ray.exceptions import RayError
 
 from raysweep.cluster.calling import ABSENT, Advance, begin_epoch
+from raysweep.cluster.suspects import Room, Suspects
 from raysweep.engine.occupancy import occupancy_of
+from raysweep.engine.stopwatch import Stopwatch
 from raysweep.errors import InputError, OutOfMemory, RaysweepError
 from raysweep.record.trial import Measured, Stage
 
@@ -59,6 +61,7 @@ class HostPlan:
         slots: rows of a lane.
         lanes: lanes stepped at once, a thread each.
         device: "cpu" or "cuda".
+        timeout: seconds that a step, or a scoring, may take.
     """
 
     sweep: str
@@ -67,6 +70,7 @@ class HostPlan:
     slots: int
     lanes: int
     device: str
+    timeout: float
 
 
 def lanes_of(device: str, cpus: int) -> int:
@@ -98,6 +102,8 @@ class Host:
         context = ray.get_runtime_context()
         self._me, self._name = context.current_actor, str(context.get_actor_name())
         self._epoch = begin_epoch(self._name)
+        self._suspects, self._room = Suspects(self._name), Room()
+        self._stopwatch = Stopwatch()
         self._members: dict[str, Member] = {}
         self._engines: dict[tuple[str, int, int, str], Engine] = {}
         self._loading = asyncio.Lock()
@@ -105,6 +111,10 @@ class Host:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._used = self._logged = time.monotonic()
         threading.Thread(target=self._watch, daemon=True, name="watch").start()
+
+    async def alive(self) -> int:
+        """The process id; whoever answers is not stopped."""
+        return os.getpid()
 
     async def renew(self, session: str) -> dict[str, Any]:
         """A driver lives and may join: {"joined": whether it has, "node": Ray's id of it, "pid", "occupancy"}.
@@ -172,6 +182,23 @@ class Host:
     async def advance(self, request: Advance) -> dict[str, Any]:
         """{"objectives", "metrics", "explanations"} at the milestone, {"failed": reason} or {"out_of_memory": slots},
         each with the "epoch" that it was found in; or `ABSENT`."""
+        if request.session not in self._members:
+            return ABSENT
+        charges = self._suspects.charges(request.name)
+        if charges.conviction is not None:
+            answer = {"failed": charges.conviction}
+        else:
+            async with self._room.entered(charges.alone):
+                self._suspects.begin(request.name)
+                try:
+                    answer = await self._advance(request)
+                finally:
+                    self._suspects.end(request.name)
+        if charges.deaths:
+            self._suspects.acquit(request.name)
+        return answer if answer == ABSENT else {**answer, "epoch": self._epoch}
+
+    async def _advance(self, request: Advance) -> dict[str, Any]:
         member = self._members.get(request.session)
         if member is None:
             return ABSENT
@@ -188,7 +215,12 @@ class Host:
         plan = member.plan
         wanted = (request.trajectory, request.values, plan.spec.seed, request.blocks, request.to, done)
         begin = partial(Blocks, member.engine, *wanted, plan.sweep, member.rows, request.via)
-        blocks = await loop.run_in_executor(None, begin)  # it may score at once
+
+        def timed() -> Blocks:
+            with self._stopwatch.running():
+                return begin()
+
+        blocks = await loop.run_in_executor(None, timed)  # it may score at once
         try:
             scored = await answer
         except asyncio.CancelledError:
@@ -199,7 +231,7 @@ class Host:
             member.waiting.discard(answer)
             blocks.cancel()
         await asyncio.wrap_future(member.rows.settled())  # a journaled milestone's rows outlive this host
-        return {**scored, "epoch": self._epoch}
+        return scored
 
     def _load(self, plan: HostPlan) -> tuple[Engine, Scorer, RowStore]:
         from raysweep.engine.engine import Engine
@@ -216,7 +248,7 @@ class Host:
         rows = RowStore(Path(plan.folder) / "rows", {**workload.stepping, "slots": plan.slots, "device": device.type})
         key = (json.dumps(workload.stepping, sort_keys=True), plan.slots, plan.lanes, plan.device)
         if key not in self._engines:
-            self._turns = self._turns or Turns()
+            self._turns = self._turns or Turns(self._stopwatch)
             methods = workload.methods(plan.lanes, device)
             self._engines[key] = Engine(methods, plan.slots, device, changed=self._turns.changed)
             self._turns.add(self._engines[key])
@@ -251,10 +283,17 @@ class Host:
                         member.lines.append({"time": time.time(), "host": self._name, "lane": lane, **line})
 
     def _watch(self) -> None:
-        """Let go sweeps whose drivers are gone, and end this actor when nobody needs it; in a thread of its own."""
+        """Let go sweeps whose drivers are gone, and end this actor when nobody needs it; in a thread of its own.
+
+        A step that does not end cannot be ended but with the process: Ray starts another.
+        """
         while True:
             time.sleep(WATCH)
             now = time.monotonic()
+            patience = min((member.plan.timeout for member in list(self._members.values())), default=float("inf"))
+            if self._stopwatch.longest > patience:
+                self._suspects.hang(f"neither step nor scoring ended within trial_timeout ({patience:g} s)")
+                os._exit(1)
             for session, member in list(self._members.items()):
                 if member.lease < now and self._loop is not None:
                     asyncio.run_coroutine_threadsafe(self._expire(session), self._loop)

@@ -26,6 +26,9 @@ START_DEADLINE = 300.0
 ROOM_PATIENCE = 15.0
 """Seconds that a sweep with a host waits for others to find room in the cluster, before it goes on without them."""
 RENEWAL = 2.0
+SILENCE = 30.0
+"""Seconds without a sign of life after which a host's process is ended; Ray starts another. Ray itself only notices
+processes and nodes that end, not one that is stopped or holds the interpreter for good."""
 CLOSE_DEADLINE = 10.0
 
 
@@ -169,6 +172,8 @@ class Seat:
         self.error: Exception | None = None
         self._handle: Any = None
         self._ours = False
+        self._answers = False
+        """Whether this process of the host has answered: one that waits for room, or loads, is not silent."""
         self._over = threading.Event()
         self.thread = threading.Thread(target=self._hold, daemon=True, name=name)
         self.thread.start()
@@ -183,8 +188,11 @@ class Seat:
                 self._renew()
             except _Closed:
                 break
+            except _Silent:
+                self._say(f"{self.name} gives no sign of life for {SILENCE:g} s; it is started again")
+                self._lose()
             except RayActorError:  # the next round finds it where Ray has restarted it, or starts another
-                self.joined, self._handle = False, None
+                self._lose()
             except Exception as error:
                 self.joined = False
                 if self.error is None:
@@ -223,10 +231,21 @@ class Seat:
             there = NodeAffinitySchedulingStrategy(node, soft=False)
             self._ask(task.options(num_cpus=0, scheduling_strategy=there).remote())
 
+    def _lose(self) -> None:
+        self.joined, self._answers, self._handle = False, False, None
+
     def _ask(self, call: Any) -> Any:
+        heard, sign = time.monotonic(), None
         while not self._over.is_set():
             if ray.wait([call], timeout=0.5)[0]:
+                self._answers = True
                 return ray.get(call)
+            sign = sign or self._handle.alive.remote()
+            if ray.wait([sign], timeout=0)[0]:
+                heard, sign = time.monotonic(), None
+            elif self._answers and time.monotonic() - heard > SILENCE:
+                ray.kill(self._handle, no_restart=False)
+                raise _Silent
         raise _Closed
 
     def _leave(self) -> None:
@@ -237,6 +256,10 @@ class Seat:
                 self._log(ray.get(self._handle.leave.remote(self._session), timeout=CLOSE_DEADLINE / 2))
         elif self._ours:  # it waits for room that nobody wants any more
             ray.kill(self._handle)
+
+
+class _Silent(RaysweepError):
+    """The host gives no sign of life."""
 
 
 class _Closed(RaysweepError):
@@ -261,7 +284,7 @@ def _actor(cpus: int, gpus: int) -> Callable[[str], Any]:
             num_gpus=gpus,
             max_restarts=-1,
             max_task_retries=0,
-            max_concurrency=1000,
+            max_concurrency=100_000,  # of them most wait; a sign of life must not wait behind them
             scheduling_strategy="SPREAD",
             runtime_env={} if gpus else {"env_vars": {"OMP_NUM_THREADS": "1"}},
         ).remote()

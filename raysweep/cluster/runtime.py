@@ -12,9 +12,10 @@ from pathlib import Path
 import ray
 
 LOCAL_SETTINGS = {
-    # A lost process is noticed within seconds instead of the default's quarter of a minute.
+    # A lost node is noticed within seconds instead of the default's quarter of a minute.
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "5",
     # Ray starts workers at niceness 15: beside any other busy process a sweep would get a thirtieth of the machine.
     "RAY_worker_niceness": "0",

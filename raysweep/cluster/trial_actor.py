@@ -47,9 +47,11 @@ class TrialActor(tune.Trainable):
         try:
             host, answer = advance_somewhere(plan["hosts"], request)
         except HostLost as error:
-            host, answer = plan["hosts"][0], {"failed": str(error)}
+            host, answer = plan["hosts"][0], {"lost": str(error)}
         self._next += 1
-        last = self._next >= len(plan["milestones"]) or "failed" in answer or "out_of_memory" in answer
+        last = self._next >= len(plan["milestones"]) or not answer.keys().isdisjoint(
+            ("failed", "lost", "out_of_memory")
+        )
         return {"step": step, "examples": examples, "host": host, "answer": json.dumps(answer), "done": last}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import OutOfMemory, StorageError
+from raysweep.errors import HostLost, OutOfMemory, StorageError
 from raysweep.record.trial import Stage
 from raysweep.search.conductor import Conductor
 
@@ -171,6 +171,8 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         number, answer = trial.config["number"], json.loads(result["answer"])
         if "out_of_memory" in answer:
             raise OutOfMemory(answer["out_of_memory"])
+        if "lost" in answer:
+            raise HostLost(f"{answer['lost']}; run the sweep again to continue it")
         self._conductor.leased(number, result["host"], trial.trial_id)
         if "failed" in answer:
             self._conductor.failed(number, answer["failed"])
@@ -240,6 +242,7 @@ def run_trials(conductor: Conductor, plan_of: Callable[[int], dict[str, Any]], f
 
     Raises:
         RaysweepError: whatever the conductor raised, as the journal's StorageError.
+        HostLost: no host answers any more; what was found is kept.
         OutOfMemory: the hosts' lanes do not fit; the trials that have not ended are to run again in narrower ones.
         StorageError: Tune ended before all trials did.
     """

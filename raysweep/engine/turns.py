@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from raysweep.engine.engine import Engine
+from raysweep.engine.stopwatch import Stopwatch
 
 
 class Turns:
@@ -13,7 +14,9 @@ class Turns:
     Thread i steps lane i of one engine, then of the next, each once a round: whoever has work gets its turn.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stopwatch: Stopwatch | None = None) -> None:
+        self.stopwatch = stopwatch or Stopwatch()
+        """Times each step of a lane, together with what is done with its rows that arrive."""
         self.changed = threading.Condition()
         """What every engine here is to be made with."""
         self._engines: list[Engine] = []
@@ -51,7 +54,11 @@ class Turns:
 
     def _round(self, index: int) -> bool:
         """Step lane `index` of every engine that has one; False when there was nothing to do."""
-        return sum(engine.step_lane(index) for engine in list(self._engines) if index < len(engine.lanes)) > 0
+        return sum(self._step(engine, index) for engine in list(self._engines) if index < len(engine.lanes)) > 0
+
+    def _step(self, engine: Engine, index: int) -> bool:
+        with self.stopwatch.running():
+            return engine.step_lane(index)
 
     def _has_work(self, index: int) -> bool:
         return any(engine.has_work(index) for engine in self._engines if index < len(engine.lanes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +22,23 @@ def build_classifier() -> nn.Module:
     return nn.Sequential(features, nn.Linear(6 * 36, 3))
 
 
-class BreaksOn(nn.Module):
-    """Not a number as soon as an input is brighter than any real one."""
+class Breaks(nn.Module):
+    """Breaks in some way as soon as an input is brighter than any real one."""
 
-    def __init__(self) -> None:
+    def __init__(self, how: str) -> None:
         super().__init__()
-        self.classifier = build_classifier()
+        self.how, self.classifier = how, build_classifier()
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.classifier(x)
         bright = x.flatten(1).amax(dim=1, keepdim=True) > 0.95
+        if bright.any():
+            if self.how == "raises":
+                raise ArithmeticError("too bright")
+            if self.how == "hangs":
+                time.sleep(100_000)
+            if self.how == "dies":
+                os._exit(7)
         return torch.where(bright, torch.full_like(logits, torch.nan), logits)
 
 

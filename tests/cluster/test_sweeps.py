@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 import torch
 from safetensors.torch import save_file
 
@@ -21,8 +18,7 @@ from raysweep.outcome import SweepResult
 from raysweep.record.journal import Event
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import read_occupancy
-from raysweep.recording import sync
-from tests.cluster.own_home import recorded_runs, write_home
+from tests.cluster.own_home import write_home
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
@@ -57,43 +53,6 @@ def test_two_hosts_give_bitwise_what_one_gives(home: Path) -> None:
     assert scores(one) == scores(two)
     assert {trial.host for trial in two.ledger.trials.values()} == {"host-1-0-0", "host-1-0-1"}
     assert one.trials["response_fd"].notna().all()
-
-
-def test_killing_one_of_two_hosts_moves_its_trials_and_changes_no_score(home: Path) -> None:
-    long = ("space.steps.choice=[1000, 3000]", "hosts.count=2", "hosts.cpus=1")
-    undisturbed = sweep(home, "calm", *long)
-    killed: list[int] = []
-    hosts: dict[int, list[str]] = {}
-
-    def kill_once(event: Event, ledger: Ledger) -> None:
-        if event["event"] == "leased":
-            hosts.setdefault(event["number"], []).append(event["host"])
-        if event["event"] == "milestone" and hosts[event["number"]][-1] == "host-1-0-0" and not killed:
-            host = ray.get_actor("host-1-0-0", namespace="raysweep")
-            killed.append(ray.get(host.renew.remote("nobody"))["pid"])
-            os.kill(killed[0], signal.SIGKILL)
-
-    disturbed = sweep(home, "storm", *long, on_event=kill_once)
-    assert killed
-    assert ["host-1-0-0", "host-1-0-1"] in hosts.values()
-    assert scores(disturbed) == scores(undisturbed)
-    assert {trial.state for trial in disturbed.ledger.trials.values()} == {"done"}
-
-
-def test_a_sweep_joins_its_only_host_again_after_a_crash(home: Path) -> None:
-    long = ("space.steps.choice=[100, 1000]", "hosts.cpus=1")
-    killed: list[int] = []
-
-    def kill_once(event: Event, ledger: Ledger) -> None:
-        if event["event"] == "milestone" and not killed:
-            host = ray.get_actor("host-1-0-0", namespace="raysweep")
-            killed.append(ray.get(host.renew.remote("nobody"))["pid"])
-            os.kill(killed[0], signal.SIGKILL)
-
-    disturbed = sweep(home, "storm", *long, on_event=kill_once)
-    assert killed
-    assert scores(disturbed) == scores(sweep(home, "calm", *long))
-    assert {trial.state for trial in disturbed.ledger.trials.values()} == {"done"}
 
 
 def test_asha_prunes_the_same_trials_however_they_are_scheduled(home: Path) -> None:
@@ -158,67 +117,6 @@ def test_an_interrupted_race_continues_to_the_decisions_of_an_undisturbed_one(ho
     assert scores(resumed) == scores(undisturbed)
     assert resumed.ledger.decisions == undisturbed.ledger.decisions
     assert {trial.state for trial in resumed.ledger.trials.values()} == {"done", "pruned"}
-
-
-def test_trials_whose_actors_are_killed_in_a_race_come_to_the_same_decisions(home: Path) -> None:
-    race = (*RACE, "stop.scheduler=race")
-    killed: list[int] = []
-
-    def kill_all(event: Event, ledger: Ledger) -> None:
-        """Some of them wait for their cohort then, others for a host."""
-        waiting = [trial for trial in ledger.trials.values() if trial.milestones and not ledger.decisions]
-        if event["event"] == "milestone" and len(waiting) == 2 and not killed:
-            killed.extend(trial_actors())
-            for process in killed:
-                os.kill(process, signal.SIGKILL)
-
-    disturbed = sweep(home, "storm", *race, on_event=kill_all)
-    undisturbed = sweep(home, "calm", *race)
-    assert killed
-    assert scores(disturbed) == scores(undisturbed)
-    assert disturbed.ledger.decisions == undisturbed.ledger.decisions
-
-
-TRIAL_ACTOR = (b"ray::TrialActor", b"ray::ResourceTrainable")
-"""How Ray titles their processes: while they wait, and while they are called."""
-
-
-def trial_actors() -> list[int]:
-    lines = ((path.parent.name, path.read_bytes()) for path in Path("/proc").glob("[0-9]*/cmdline"))
-    return [int(process) for process, line in lines if line.startswith(TRIAL_ACTOR)]
-
-
-def test_a_trial_that_turns_nan_fails_with_its_reason_and_the_sweep_goes_on(home: Path) -> None:
-    weights = {f"classifier.{name}": value for name, value in _load(home / "classifier.safetensors").items()}
-    save_file(weights, home / "breaking.safetensors")
-    result = sweep(
-        home,
-        "nan",
-        "models.classifier={source: 'own_models:BreaksOn', weights: breaking.safetensors}",
-        "space.lr.choice=[3.0, 0.0001]",
-    )
-    by_lr = {lr: {t.state for t in result.ledger.trials.values() if t.config["lr"] == lr} for lr in (3.0, 0.0001)}
-    assert "failed" in by_lr[3.0]
-    assert by_lr[0.0001] == {"done"}
-    reasons = [trial.reason or "" for trial in result.ledger.trials.values() if trial.state == "failed"]
-    assert all("not finite at step" in reason for reason in reasons)
-
-
-def test_a_sweep_without_mlflow_finishes_and_is_recorded_once_by_hand(home: Path) -> None:
-    said: list[str] = []
-    first = sweep(home, "runs", mlflow="http://127.0.0.1:9", notify=said.append)
-    assert all(trial.state == "done" for trial in first.ledger.trials.values())
-    assert any("MLflow" in line for line in said)
-    numbers = sorted(first.ledger.trials)
-    assert sync("own", home / "runs", "http://127.0.0.1:9", said.append)["lacking"] == numbers
-    sent = {"name": "own", "sent": len(numbers), "lacking": [], "complete": True}
-    assert sync("own", home / "runs", None, said.append) == sent
-    again = {**sent, "sent": 0}
-    assert sync("own", home / "runs", "http://127.0.0.1:9", said.append) == {**again, "complete": False}
-    assert sync("own", home / "runs", None, said.append) == again
-    runs = recorded_runs(home / "runs")
-    assert len(runs) == 1 + len(first.ledger.trials)
-    assert {run.info.status for run in runs} == {"FINISHED"}
 
 
 def test_an_interrupted_sweep_continues_to_the_scores_of_an_undisturbed_one(home: Path) -> None:
