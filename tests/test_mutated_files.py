@@ -104,6 +104,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_mutated_sweep_file_holds_or_is_refused_by_its_name(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     refused = refusal(path)
+    if refused is None and b"vocal" in content:  # those of jobs/ are tried in test_vocal_jobs, which takes long
+        return
     code, message = check(path)
     if refused is None:
         assert (code, bool(message)) in [(0, False), (2, True)]

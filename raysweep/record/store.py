@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import uuid
 import warnings
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +30,7 @@ _SETTINGS = {
 }
 
 
+_SQLITE = "sqlite:///"
 _URI = re.compile(r"https?://[^/]+.*|sqlite:///.+|(postgresql|mysql|mssql)(\+\w+)?://.+|databricks(://.+)?")
 
 
@@ -52,14 +55,14 @@ def check_uri(uri: str | None, key: str) -> None:
 
 def local_store(storage: Path) -> str:
     """The URI of the SQLite store in a storage folder."""
-    return f"sqlite:///{storage.resolve() / 'mlflow.db'}"
+    return f"{_SQLITE}{storage.resolve() / 'mlflow.db'}"
 
 
 def artifact_folder(uri: str) -> str | None:
     """Where a SQLite store's artifacts go: `mlartifacts` beside the file; None lets a server decide."""
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(_SQLITE):
         return None
-    return (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
+    return (Path(uri.removeprefix(_SQLITE)).resolve().parent / "mlartifacts").as_uri()
 
 
 def quiet_mlflow() -> None:
@@ -80,4 +83,35 @@ def open_client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     quiet_mlflow()
+    if uri.startswith(_SQLITE) and not (store := Path(uri.removeprefix(_SQLITE))).exists():
+        _make_whole(store)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _put(partial: Path, store: Path) -> None:
+    """Give a file its name, unless another has it."""
+    try:
+        os.link(partial, store)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if store.exists():
+            raise FileExistsError(store) from None
+        os.rename(partial, store)
+
+
+def _make_whole(store: Path) -> None:
+    """Make a SQLite store beside its place and put it there when it is whole.
+
+    MLflow makes its tables one by one, and opens no store again in which that was interrupted.
+    """
+    from mlflow import MlflowClient
+
+    store.parent.mkdir(parents=True, exist_ok=True)
+    partial = store.with_name(f"{store.name}.{uuid.uuid4().hex}.part")
+    try:
+        MlflowClient(tracking_uri=f"{_SQLITE}{partial}", registry_uri=f"{_SQLITE}{partial}").search_experiments()
+        with suppress(FileExistsError):  # another driver was quicker
+            _put(partial, store)
+    finally:
+        partial.unlink(missing_ok=True)

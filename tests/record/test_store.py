@@ -1,11 +1,16 @@
-"""Which tracking URIs a sweep takes: those that MLflow can write to."""
+"""Which tracking URIs a sweep takes, those that MLflow can write to; and how a SQLite store comes about."""
 
 from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from raysweep.errors import InputError
-from raysweep.record.store import check_uri
+from raysweep.record.store import check_uri, local_store, open_client
 
 
 @pytest.mark.parametrize(
@@ -48,3 +53,25 @@ def test_any_other_form_is_refused_with_one_that_works(uri: str, hint: str) -> N
     rule = f"mlflow: must be the URI of an MLflow server or of a database (found {uri!r}). "
     assert str(caught.value).startswith(rule)
     assert hint in str(caught.value)
+
+
+KILLED_WHILE_IT_MAKES_THE_TABLES = """
+import os, signal, sys
+from sqlalchemy import Engine, event
+from raysweep.record.store import open_client
+
+@event.listens_for(Engine, "after_cursor_execute")
+def kill(connection, cursor, statement, *rest):
+    if "CREATE TABLE trace_info" in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+open_client(sys.argv[1]).search_experiments()
+"""
+
+
+def test_a_store_whose_making_was_interrupted_is_made_again(tmp_path: Path) -> None:
+    uri = local_store(tmp_path)
+    maker = subprocess.run([sys.executable, "-c", KILLED_WHILE_IT_MAKES_THE_TABLES, uri])
+    assert maker.returncode == -signal.SIGKILL
+    experiment = open_client(uri).create_experiment("again")
+    assert open_client(uri).get_experiment(experiment).name == "again"
