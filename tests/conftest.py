@@ -1,15 +1,18 @@
-"""Shared by all tests: one torch thread, and the folder of the jobs."""
+"""Shared by all tests: one torch thread, the folder of the jobs, and the fault suite's table at the end."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+
+from tests.faults.aftermath import HEADER
 
 torch.set_num_threads(1)
 
@@ -18,3 +21,13 @@ torch.set_num_threads(1)
 def jobs() -> Path:
     """The sweep files that ship with the project."""
     return Path(__file__).parent.parent / "jobs"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the fault suite found. It is told here because the tests run in other processes."""
+    reports = [report for state in ("passed", "failed") for report in terminalreporter.stats.get(state, ())]
+    rows = [cells for report in reports for name, cells in report.user_properties if name == "fault"]
+    if rows:
+        terminalreporter.section("faults")
+        for fault, *cells in (HEADER, *rows):
+            terminalreporter.write_line(f"{fault:<58}" + "".join(f"{cell:>17}" for cell in cells))

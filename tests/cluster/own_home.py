@@ -46,9 +46,9 @@ def write_home(folder: Path) -> Path:
     return folder
 
 
-def recorded_runs(storage: Path) -> list[Any]:
+def recorded_runs(storage: Path, name: str = "own", uri: str | None = None) -> list[Any]:
     """Every MLflow run of the sweep, its own and its trials'."""
-    client = open_client(local_store(storage))
-    experiment = client.get_experiment_by_name("own")
+    client = open_client(uri or local_store(storage))
+    experiment = client.get_experiment_by_name(name)
     assert experiment is not None
     return list(client.search_runs([experiment.experiment_id], max_results=100))

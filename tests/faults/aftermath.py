@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from raysweep.outcome import SweepResult
@@ -41,8 +40,8 @@ class Aftermath:
         return (self.fault, str(self.injected), str(self.lost), str(self.doubled), pause)
 
 
-ALL: list[Aftermath] = []
-"""Of this run of the tests."""
+FOUND: list[Aftermath] = []
+"""By the test that runs."""
 
 
 def results(sweep: SweepResult) -> dict[int, Any]:
@@ -52,7 +51,12 @@ def results(sweep: SweepResult) -> dict[int, Any]:
 
 
 def nothing_lost_or_doubled(
-    fault: str, storm: SweepResult, calm: SweepResult, injected: int = 1, at: float | None = None
+    fault: str,
+    storm: SweepResult,
+    calm: SweepResult,
+    injected: int = 1,
+    at: float | None = None,
+    mlflow: str | None = None,
 ) -> None:
     """Compare, note it for the table, and fail unless both are the same.
 
@@ -61,16 +65,17 @@ def nothing_lost_or_doubled(
         storm, calm: the disturbed sweep and the undisturbed one.
         injected: faults.
         at: time of the last fault, where the sweep was to go on by itself.
+        mlflow: where it was recorded, if not in its storage.
     """
     events = list(read_events(storm.folder / "journal.jsonl"))
     found, wanted = results(storm), results(calm)
     lost = sum(found.get(number) != result for number, result in wanted.items())
     ended = Counter(event["number"] for event in events if event["event"] == "ended")
-    runs = recorded_runs(storm.folder.parent)
+    runs = recorded_runs(storm.folder.parent, storm.name, mlflow)
     doubled = sum(count > 1 for count in ended.values()) + max(0, len(runs) - 1 - len(found))
     times = [event["time"] for event in events if event["event"] == "milestone" and at and event["time"] > at]
     pause = max((after - before for before, after in pairwise([at, *times])), default=None) if at else None
-    ALL.append(Aftermath(fault, injected, lost, doubled, pause))
+    FOUND.append(Aftermath(fault, injected, lost, doubled, pause))
 
     assert found == wanted
     assert storm.best is not None
@@ -86,8 +91,3 @@ def nothing_lost_or_doubled(
         trial = by_run.get(run.info.run_id)
         if trial is not None and trial.objective is not None:
             assert run.data.metrics[storm.objective_names[0]] == trial.objective.value
-
-
-def storage_of(sweep: SweepResult) -> Path:
-    """The folder of all sweeps that it lies in."""
-    return sweep.folder.parent

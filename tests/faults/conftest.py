@@ -1,22 +1,23 @@
-"""What the fault suite found, as a table after the tests: faults injected, results lost, results doubled, recovery."""
+"""What all fault tests share; the table of what they found is printed by the `conftest` above."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.aftermath import ALL, HEADER
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if ALL:
-        terminalreporter.section("faults")
-        for row in (HEADER, *(one.cells for one in ALL)):
-            terminalreporter.write_line(f"{row[0]:<58}" + "".join(f"{cell:>17}" for cell in row[1:]))
+from tests.faults.aftermath import FOUND
 
 
 @pytest.fixture(autouse=True)
 def quick_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent host is given up in seconds, as no machine of these tests stalls for longer."""
     monkeypatch.setattr("raysweep.cluster.pool.SILENCE", 8.0)
+
+
+@pytest.fixture(autouse=True)
+def told(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Send what a test found to the process that prints the table."""
+    yield
+    request.node.user_properties += [("fault", one.cells) for one in FOUND]
+    FOUND.clear()
