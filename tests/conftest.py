@@ -25,7 +25,9 @@ def jobs() -> Path:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What the fault suite found. It is told here because the tests run in other processes."""
-    reports = [report for state in ("passed", "failed") for report in terminalreporter.stats.get(state, ())]
+    reports = [
+        one for found in terminalreporter.stats.values() for one in found if getattr(one, "when", "") == "teardown"
+    ]
     rows = [cells for report in reports for name, cells in report.user_properties if name == "fault"]
     if rows:
         terminalreporter.section("faults")

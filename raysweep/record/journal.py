@@ -52,7 +52,7 @@ class Journal:
         try:
             if self._lease.taken_over:
                 _copy(self.path)
-            self._file = self.path.open("a+b")
+            self._file = self.path.open("a+b", buffering=0)  # a buffer would bring back what was taken back
             self._file.truncate(_whole_length(self.path))
             for event in read_events(self.path):
                 on_event(event)
@@ -67,9 +67,7 @@ class Journal:
             body = json.dumps(entry, separators=(",", ":"), allow_nan=True)
             end = self._file.seek(0, os.SEEK_END)
             try:
-                self._file.write(b"%08x %s\n" % (zlib.crc32(body.encode()), body.encode()))
-                self._file.flush()
-                os.fsync(self._file.fileno())
+                self._write(b"%08x %s\n" % (zlib.crc32(body.encode()), body.encode()))
             except OSError as error:
                 self._file.truncate(end)
                 raise StorageError(f"{self.path}: cannot be written ({error.strerror})") from error
@@ -84,6 +82,12 @@ class Journal:
                 self._file.truncate(end)
                 raise
             return written
+
+    def _write(self, line: bytes) -> None:
+        """All of it, which a disk that is nearly full may not take at once."""
+        while line:
+            line = line[self._file.write(line) :]
+        os.fsync(self._file.fileno())
 
     @property
     def held(self) -> bool:

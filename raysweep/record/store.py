@@ -31,6 +31,7 @@ _SETTINGS = {
 
 
 _SQLITE = "sqlite:///"
+_PASSWORD = re.compile(r"(?P<before>[\w+.-]+://[^/:@]*):[^/]*@(?P<after>.*)")
 _URI = re.compile(r"https?://[^/]+.*|sqlite:///.+|(postgresql|mysql|mssql)(\+\w+)?://.+|databricks(://.+)?")
 
 
@@ -38,8 +39,15 @@ def check_uri(uri: str | None, key: str) -> None:
     """Refuse a tracking URI that MLflow cannot read, so that a sweep does not wait for it in vain; None is the default.
 
     Raises:
-        InputError: it is neither a server, nor a database, nor of a scheme that an MLflow plugin serves.
+        InputError: it is neither a server, nor a database, nor of a scheme that an MLflow plugin serves; or it holds a
+            password, which would be recorded with the sweep and shown in job lists.
     """
+    if uri is not None and (found := _PASSWORD.fullmatch(uri)):
+        hint = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        if not uri.startswith("http"):
+            hint = "Give it the way that the database's own client reads it, as PGPASSWORD or ~/.pgpass"
+        shown = f"{found['before']}:***@{found['after']}"
+        raise InputError("must not hold a password", key=key, value=shown, suggestion=hint)
     if uri is None or _URI.fullmatch(uri):
         return
     scheme, separator, _ = uri.partition(":")

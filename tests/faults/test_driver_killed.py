@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import random
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 
 from raysweep.cluster.runtime import ray_runtime
 from raysweep.outcome import SweepResult
-from raysweep.record.journal import Event, read_events
-from raysweep.record.ledger import Ledger
+from raysweep.record.journal import read_events
 from tests.cluster.own_home import write_home
 from tests.faults.aftermath import nothing_lost_or_doubled
+from tests.faults.drivers import DEADLINE, Drivers, KillsItself
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
-DEADLINE = 300  # a watchdog, not a measurement
 TRANSITIONS = ("sweep", "session", "numerics", "planned", "leased", "run", "milestone", "ended", "synced")
 MANY = ("hosts.cpus=1", "space.lr.choice=[0.3, 0.1, 0.03, 0.01, 0.003]")
 TPE = (
@@ -48,52 +43,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield write_home(tmp_path_factory.mktemp("home"))
 
 
-def run(file: Path, storage: Path, cluster: str, overrides: tuple[str, ...], transition: str | None) -> None:
-    """What a driver's process does; it kills itself as soon as it has journaled an event of this kind."""
-    import raysweep
-
-    os.environ["RAY_ADDRESS"] = cluster
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    began = time.time()
-
-    def kill(event: Event, ledger: Ledger) -> None:
-        if event["event"] == transition and event["time"] >= began:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    raysweep.run(file, storage=storage, overrides=overrides, on_event=kill)
-
-
-class Drivers:
-    """Starts drivers quickly: each is forked from a process that has imported everything and done nothing.
-
-    Args:
-        home: the user's folder.
-    """
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(
-            ["raysweep.sweep", "raysweep.cluster.tuning", "raysweep.cluster.pool", "raysweep.record.mlflow_recorder"]
-        )
-
-    def start(
-        self, storage: str, overrides: tuple[str, ...], transition: str | None = None
-    ) -> multiprocessing.process.BaseProcess:
-        """A driver at work."""
-        cluster = ray.get_runtime_context().gcs_address
-        arguments = (self._home / "sweep.yaml", self._home / storage, cluster, overrides, transition)
-        process = self._context.Process(target=run, args=arguments)
-        process.start()
-        return process
-
-    def finish(self, storage: str, overrides: tuple[str, ...], transition: str | None = None) -> int | None:
-        """The exit code of a driver."""
-        process = self.start(storage, overrides, transition)
-        process.join(DEADLINE)
-        return process.exitcode
-
-
 def milestones(home: Path, storage: str) -> Counter[tuple[int, int]]:
     """How often each is in the journal."""
     path = home / storage / "own" / "journal.jsonl"
@@ -104,7 +53,7 @@ def milestones(home: Path, storage: str) -> Counter[tuple[int, int]]:
 def test_a_driver_killed_at_every_transition_loses_nothing_and_doubles_nothing(home: Path) -> None:
     drivers = Drivers(home)
     for transition in TRANSITIONS:
-        assert drivers.finish("storm", MANY, transition) == -signal.SIGKILL, transition
+        assert drivers.finish("storm", MANY, KillsItself(transition)) == -signal.SIGKILL, transition
     assert drivers.finish("storm", MANY) == 0
     assert drivers.finish("calm", MANY) == 0
     storm, calm = (SweepResult.load("own", home / storage) for storage in ("storm", "calm"))

@@ -82,3 +82,29 @@ def test_an_observer_that_fails_does_not_undo_what_is_written(tmp_path: Path) ->
     with Journal(tmp_path, full_disk) as journal, pytest.raises(OSError, match="No space"):
         journal.append("first")
     assert [event["event"] for event in read_events(tmp_path / "journal.jsonl")] == ["first"]
+
+
+@pytest.mark.parametrize("room", [0, 7, 40])
+def test_a_full_disk_is_named_and_costs_the_event_that_found_it_full(tmp_path: Path, room: int) -> None:
+    code = """
+import resource, sys
+from pathlib import Path
+from raysweep.errors import StorageError
+from raysweep.record.journal import Journal
+
+with Journal(Path(sys.argv[1]), lambda event: None) as journal:
+    journal.append("first")
+    size = journal.path.stat().st_size + int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    for name in ("second", "third"):
+        try:
+            journal.append(name, filler="x" * 100)
+        except StorageError as error:
+            print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    journal.append("fourth")
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(room)], capture_output=True, text=True)
+    path = tmp_path / "journal.jsonl"
+    assert done.stdout == f"{path}: cannot be written (File too large)\n" * 2, done.stderr
+    assert [event["event"] for event in read_events(path)] == ["first", "fourth"]

@@ -18,7 +18,7 @@ from raysweep.record.store import check_uri, local_store, open_client
     [
         None,
         "http://localhost:5000",
-        "https://user:secret@mlflow.example.org/prefix",
+        "https://user@mlflow.example.org/prefix",
         "sqlite:////data/mlflow.db",
         "sqlite:///mlflow.db",
         "postgresql://host/db",
@@ -53,6 +53,23 @@ def test_any_other_form_is_refused_with_one_that_works(uri: str, hint: str) -> N
     rule = f"mlflow: must be the URI of an MLflow server or of a database (found {uri!r}). "
     assert str(caught.value).startswith(rule)
     assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown", "hint"),
+    [
+        ("https://me:hunter2@host/p", "https://me:***@host/p", "MLFLOW_TRACKING_PASSWORD"),
+        ("https://:hunter2@host", "https://:***@host", "MLFLOW_TRACKING_PASSWORD"),
+        ("https://me:hunter2@2@host", "https://me:***@host", "MLFLOW_TRACKING_PASSWORD"),
+        ("postgresql+psycopg2://me:hunter2@host/db", "postgresql+psycopg2://me:***@host/db", "PGPASSWORD"),
+    ],
+)
+def test_a_password_is_refused_and_not_repeated(uri: str, shown: str, hint: str) -> None:
+    with pytest.raises(InputError) as refused:
+        check_uri(uri, "mlflow")
+    assert shown in str(refused.value)
+    assert hint in str(refused.value)
+    assert "hunter2" not in str(refused.value)
 
 
 KILLED_WHILE_IT_MAKES_THE_TABLES = """
