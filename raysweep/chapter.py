@@ -75,7 +75,7 @@ def settle_numerics(journal: Journal, prepared: Prepared, say: Callable[[str], N
     slots, measured = sweep.slots, None
     if precision == "auto" or slots is None:
         precision, slots, measured = measure_numerics(
-            prepared.workload.spec, slots_to_try(sweep, device), device, cpus_of(sweep), sweep.hosts.gpus
+            prepared.workload.spec, slots_to_try(sweep, device), device, cpus_of(sweep), sweep.hosts.gpus, say
         )
         say(measured["text"])
     numerics = {"precision": precision, "slots": slots, "device": device, "threads": 1}

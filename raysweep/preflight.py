@@ -174,7 +174,7 @@ def describe_objectives(workload: Workload) -> Iterator[str]:
 
 def cpus_of(sweep: Sweep) -> int:
     """How many CPUs each host takes."""
-    return sweep.hosts.cpus or max(1, len(os.sched_getaffinity(0)) // sweep.hosts.count)
+    return sweep.hosts.cpus or max(1, len(os.sched_getaffinity(0)) // sweep.hosts.most)
 
 
 def slots_to_try(sweep: Sweep, device: str) -> tuple[int, ...]:

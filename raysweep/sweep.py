@@ -92,7 +92,7 @@ def run_prepared(
     with Journal(folder, apply) as journal, ExitStack() as running:
         open_chapter(journal, ledger, prepared)
         if not ledger.numerics:
-            running.enter_context(ray_runtime(cpus_of(sweep) * sweep.hosts.count))
+            running.enter_context(ray_runtime(cpus_of(sweep) * sweep.hosts.most))
             settle_numerics(journal, prepared, say)
         (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep.plain(), sort_keys=False), encoding="utf-8")
         conductor = conduct(journal, ledger, sweep)
@@ -114,17 +114,18 @@ def run_on_hosts(conductor: Conductor, journal: Journal, prepared: Prepared, say
     Raises:
         OutOfMemory: a host cannot load even for lanes of one row.
     """
-    from raysweep.cluster.pool import HostPool
+    from raysweep.cluster.pool import HostPool, health_checks
     from raysweep.cluster.runtime import ray_runtime
     from raysweep.cluster.tuning import run_trials
 
     sweep, folder, ledger = prepared.sweep, prepared.folder, conductor.ledger
     name, cpus = f"{sweep.name}-{str(ledger.sweep_id)[:8]}", cpus_of(sweep)
-    with ray_runtime(cpus * sweep.hosts.count):
+    with ray_runtime(cpus * sweep.hosts.most):
+        say(health_checks(sweep.trial_timeout))
         while conductor.has_work:
             plan = host_plan(name, sweep, prepared.workload, folder, ledger.numerics)
             try:
-                with HostPool(plan, sweep.hosts.count, cpus, sweep.hosts.gpus, say) as pool:
+                with HostPool(plan, sweep.hosts.min, sweep.hosts.most, cpus, sweep.hosts.gpus, say) as pool:
                     run_trials(conductor, partial(trial_plan, conductor, pool), folder)
                 return
             except OutOfMemory as error:

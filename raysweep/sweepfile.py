@@ -117,11 +117,21 @@ class BudgetKeys(_Keys):
 
 
 class HostKeys(_Keys):
-    """Hosts: how many, and what each takes. On CPUs a host steps one lane per CPU."""
+    """Hosts: how many, and what each takes. On CPUs a host steps one lane per CPU.
 
-    count: int = Field(1, ge=1)
+    A sweep starts with `min` of them and uses up to `max` as they find room; `count` is the same as `max`.
+    """
+
+    count: int | None = Field(None, ge=1)
+    min: int = Field(1, ge=1)
+    max: int | None = Field(None, ge=1)
     cpus: int | None = Field(None, ge=1)
     gpus: int = Field(0, ge=0)
+
+    @property
+    def most(self) -> int:
+        """How many the sweep asks for."""
+        return self.max or self.count or self.min
 
 
 class Sweep(_Keys):
@@ -283,6 +293,11 @@ def _check_between_keys(sweep: Sweep) -> None:
     if (target.class_ is None) == (target.unit is None) or (target.unit is not None and target.layer is None):
         found = target.model_dump(by_alias=True, exclude_none=True)
         raise InputError("must be either a class, or a layer with a unit", key="target", value=found)
+    hosts = sweep.hosts
+    if hosts.count is not None and hosts.max is not None:
+        raise InputError("must not be given with hosts.max, which is the same", key="hosts.count", value=hosts.count)
+    if hosts.min > hosts.most:
+        raise InputError(f"must be at most {hosts.most}, the number of hosts", key="hosts.min", value=hosts.min)
     names = [objective.name for objective in sweep.objective]
     for index, name in enumerate(names):
         if name in names[:index]:

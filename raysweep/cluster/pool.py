@@ -16,13 +16,17 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysweep.cluster.calling import NAMESPACE, PAUSE
 from raysweep.cluster.host import Host, HostPlan, lanes_of
+from raysweep.cluster.runtime import node_patience
 from raysweep.errors import HostLost, RaysweepError
 from raysweep.record.occupancy import append_occupancy
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import WorkloadSpec
 
-START_DEADLINE = 300.0
+START_DEADLINE = 900.0
+"""Seconds in which a host must start; a cluster may have to start a machine for it."""
+NOTICE = 15.0
+"""Seconds of waiting after which a person is told what is waited for."""
 ROOM_PATIENCE = 15.0
 """Seconds that a sweep with a host waits for others to find room in the cluster, before it goes on without them."""
 RENEWAL = 2.0
@@ -33,7 +37,7 @@ CLOSE_DEADLINE = 10.0
 
 
 def measure_numerics(
-    spec: WorkloadSpec, sizes: Sequence[int], device: str, cpus: int, gpus: int
+    spec: WorkloadSpec, sizes: Sequence[int], device: str, cpus: int, gpus: int, say: Callable[[str], None]
 ) -> tuple[str, int, dict[str, Any]]:
     """(precision, slots, what was measured to choose them), on the first host of the shape that the sweep wants.
 
@@ -42,23 +46,24 @@ def measure_numerics(
         sizes: rows of a lane to choose from.
         device: "cpu" or "cuda".
         cpus, gpus: what Ray reserves for a host.
+        say: takes lines that a person should read.
 
     Raises:
         InputError: the networks do not load there.
         HostLost: no host started in time.
     """
-    deadline = time.monotonic() + START_DEADLINE
+    waiting = _Wait(f"{cpus} CPUs, {gpus} GPUs", say)
     while True:
         try:
             host = _actor(cpus, gpus)(host_name(cpus, gpus, 0))
-            asked = host.measure.remote(spec, sizes, device, lanes_of(device, cpus))
-            found = ray.get(asked, timeout=max(0.0, deadline - time.monotonic()))
+            started = host.alive.remote()
+            while not ray.wait([started], timeout=1.0)[0]:
+                waiting.check()
+            found = ray.get(host.measure.remote(spec, sizes, device, lanes_of(device, cpus)))
             break
         except RayActorError:  # it has just ended itself, because no sweep had joined it
+            waiting.check()
             time.sleep(PAUSE)
-        except ray.exceptions.GetTimeoutError:
-            wanted = f"{cpus} CPUs, {gpus} GPUs"
-            raise HostLost(f"no host started within {START_DEADLINE:g} s; the cluster must offer {wanted}") from None
     if "error" in found:
         raise found["error"]
     return found["precision"], found["slots"], found["measured"]
@@ -69,6 +74,12 @@ def host_name(cpus: int, gpus: int, index: int) -> str:
     return f"host-{cpus}-{gpus}-{index}"
 
 
+def health_checks(trial_timeout: float) -> str:
+    """Which of them are in force, as a line."""
+    node = f"a silent node after {node_patience():g} s, a silent host after {SILENCE:g} s"
+    return f"noticed: {node}, a step that hangs after {trial_timeout:g} s"
+
+
 class HostPool:
     """A sweep's places on hosts; a context manager that leaves them.
 
@@ -77,7 +88,8 @@ class HostPool:
 
     Args:
         plan: what the sweep joins each host with.
-        count: how many hosts.
+        least: how many hosts are waited for.
+        most: how many are asked for, and used as they come.
         cpus, gpus: what Ray reserves for each.
         say: takes lines that a person should read.
 
@@ -87,7 +99,13 @@ class HostPool:
     """
 
     def __init__(
-        self, plan: HostPlan, count: int, cpus: int, gpus: int, say: Callable[[str], None] = lambda line: None
+        self,
+        plan: HostPlan,
+        least: int,
+        most: int,
+        cpus: int,
+        gpus: int,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.session = f"{plan.sweep}/{uuid.uuid4().hex[:8]}"
         self._folder = Path(plan.folder)
@@ -95,10 +113,10 @@ class HostPool:
         self._placed: dict[str, str] = {}
         self._seats = [
             Seat(host_name(cpus, gpus, index), self.session, plan, _actor(cpus, gpus), self._log, say)
-            for index in range(count)
+            for index in range(most)
         ]
         try:
-            self._await_hosts(f"{count} × ({cpus} CPUs, {gpus} GPUs)")
+            self._await_hosts(least, _Wait(f"{least} × ({cpus} CPUs, {gpus} GPUs)", say))
         except BaseException:
             self.close()
             raise
@@ -123,26 +141,41 @@ class HostPool:
         for seat in self._seats:
             seat.thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _await_hosts(self, wanted: str) -> None:
-        """Wait for every host that there is room for."""
-        deadline = time.monotonic() + START_DEADLINE
+    def _await_hosts(self, least: int, waiting: _Wait) -> None:
+        """Wait for every host that there is room for, and for the least."""
         patience: float | None = None
         while not all(seat.joined for seat in self._seats):
             for seat in self._seats:
                 if seat.error is not None:
                     raise seat.error
             now = time.monotonic()
-            if any(seat.joined for seat in self._seats):
+            if sum(seat.joined for seat in self._seats) >= least:
                 patience = patience or now + ROOM_PATIENCE
                 if now > patience and all(seat.joined or not seat.started for seat in self._seats):
                     return
-            if now > deadline:
-                raise HostLost(f"not every host started within {START_DEADLINE:g} s; the cluster must offer {wanted}")
+            waiting.check()
             time.sleep(0.05)
 
     def _log(self, lines: Iterable[Mapping[str, Any]]) -> None:
         with self._writing, suppress(OSError):  # a full disk costs a measurement, not the sweep
             append_occupancy(self._folder, lines)
+
+
+class _Wait:
+    """Waiting for room in the cluster: a word to the user in time, an error in the end."""
+
+    def __init__(self, wanted: str, say: Callable[[str], None]) -> None:
+        self._wanted, self._say = wanted, say
+        self._began, self._told = time.monotonic(), False
+
+    def check(self) -> None:
+        """Raise HostLost once it has taken too long."""
+        waited = time.monotonic() - self._began
+        if waited > START_DEADLINE:
+            raise HostLost(f"no host started within {START_DEADLINE:g} s; the cluster must offer {self._wanted}")
+        if waited > NOTICE and not self._told:
+            self._told = True
+            self._say(f"waiting for hosts: the cluster must offer {self._wanted}")
 
 
 class Seat:

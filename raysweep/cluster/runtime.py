@@ -22,6 +22,8 @@ LOCAL_SETTINGS = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+RAYS_OWN = {"period": 3000, "timeout": 10_000, "failure_threshold": 5}
+"""Ray's health checks unless it is told otherwise, in milliseconds and failures."""
 OBJECT_STORE_BYTES = 200 * 2**20
 
 
@@ -53,6 +55,17 @@ def ray_runtime(cpus: int) -> Iterator[None]:
         yield
     finally:
         _shut_down()
+
+
+def node_patience() -> float:
+    """Seconds after which Ray takes a silent node for dead, as far as this process's surroundings tell."""
+    period, timeout, failures = (_setting(name, default) for name, default in RAYS_OWN.items())
+    return failures * max(period, timeout) / 1000
+
+
+def _setting(name: str, default: int) -> int:
+    unit = "" if name == "failure_threshold" else "_ms"
+    return int(os.environ.get(f"RAY_health_check_{name}{unit}", default))
 
 
 def _hide_token() -> None:

@@ -38,7 +38,7 @@ def test_an_answer_from_a_host_that_was_replaced_is_refused(home: Path) -> None:
     prepared = prepare(load_sweep(home / "sweep.yaml", ["hosts.cpus=1"]), home / "runs")
     plan = host_plan("own", prepared.sweep, prepared.workload, prepared.folder, NUMERICS)
     values = {"lr": 0.1, "prior_weight": 0.1}
-    with HostPool(plan, 1, 1, 0) as pool:
+    with HostPool(plan, 1, 1, 1, 0) as pool:
         request = Advance(pool.session, 0, "key", "trajectory", values, 9, (6,), ())
         host, answer = advance_somewhere([HOST], request)
         assert (host, sorted(answer)) == (HOST, ["explanations", "metrics", "objectives"])

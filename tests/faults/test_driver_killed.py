@@ -22,7 +22,8 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
-TRANSITIONS = ("sweep", "session", "numerics", "planned", "leased", "run", "milestone", "ended", "synced")
+TRANSITIONS = ("sweep", "session", "numerics", "planned", "leased", "milestone", "ended", "run", "synced")
+"""Those of MLflow last: where it takes long, all trials have ended before."""
 MANY = ("hosts.cpus=1", "space.lr.choice=[0.3, 0.1, 0.03, 0.01, 0.003]")
 TPE = (
     "hosts.cpus=1",
