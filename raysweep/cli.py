@@ -22,8 +22,9 @@ from raysweep import __version__
 from raysweep.errors import InputError, RaysweepError
 from raysweep.outcome import SweepResult
 from raysweep.record.driver import storage_folder
+from raysweep.record.remote import place_of, remote_of
 from raysweep.terminal import Progress, quiet_output
-from raysweep.words import measured, print_best
+from raysweep.words import measured, print_best, print_winner
 
 app = typer.Typer(
     help="Find the settings under which a neural-network explanation can be trusted.",
@@ -38,7 +39,7 @@ Storage = Annotated[
     typer.Option(
         parser=storage_folder,
         metavar="DIR",
-        help="Folder of all sweeps and, unless --mlflow says otherwise, of MLflow's store.",
+        help="Folder of all sweeps and, unless --mlflow says otherwise, of MLflow's store; or a URL (s3://…).",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -57,6 +58,13 @@ TrustNetwork = Annotated[
         "--trust-network",
         help="Talk to a cluster over plain http, or to one that asks for no token: others may read what is sent, and "
         "run what they like.",
+    ),
+]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Of a storage at a URL: continue although a driver on another machine has not said that it ended.",
     ),
 ]
 JobOrName = Annotated[str, typer.Argument(metavar="ID", help="A job's id or a sweep's name.")]
@@ -100,7 +108,12 @@ def version(
 
 @app.command()
 def run(
-    file: Path, storage: Storage = STORAGE, mlflow: Mlflow = None, set_: Overrides = None, as_json: Json = False
+    file: Path,
+    storage: Storage = STORAGE,
+    mlflow: Mlflow = None,
+    set_: Overrides = None,
+    take_over: TakeOver = False,
+    as_json: Json = False,
 ) -> None:
     """Run a sweep file here, or continue it where it stopped."""
     from raysweep.forecast import planned
@@ -113,7 +126,7 @@ def run(
         quiet_output(prepared.log) as (out, err),
         Progress(err if as_json else out, planned(prepared.sweep), prepared.sweep.examples) as progress,
     ):
-        result = run_prepared(prepared, progress.on_event, progress.say)
+        result = run_prepared(prepared, progress.on_event, progress.say, take_over)
     print(json.dumps(result.best_json(), indent=2)) if as_json else print_best(result, _where(storage))
     if result.best is None:
         raise typer.Exit(1)
@@ -159,26 +172,23 @@ def trials(name: Name, storage: Storage = STORAGE, as_json: Json = False) -> Non
 
 @app.command()
 def best(
-    name: Name,
+    sweep: JobOrName,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the winner as a file for explain.")
     ] = None,
+    address: AddressOrHere = None,
     storage: Storage = STORAGE,
+    trust_network: TrustNetwork = False,
     as_json: Json = False,
 ) -> None:
     """The winner, its interval, its margin over the second, and how probably it is the best."""
-    from raysweep.winner import write_best
+    from raysweep import control
 
-    result = SweepResult.load(name, storage)
-    found = result.best_json()
-    if found is None:
-        raise InputError("no trial of this sweep is done yet", value=name)
-    if output is not None:
-        write_best(result, output)
+    found, objectives = control.best(sweep, address, storage, output, trust_network)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        print_best(result)
+        print_winner(found, objectives)
         if output is not None:
             print(f"written to {output}; next: raysweep explain {output}")
 
@@ -253,10 +263,12 @@ def submit(
     file: Path,
     address: Address,
     storage: Annotated[
-        str, typer.Option(help="Folder on the cluster that all its nodes see: absolute, or below ~ of the head.")
+        str,
+        typer.Option(help="What all nodes of the cluster see: a folder, absolute or below ~ of the head; or a URL."),
     ] = "~/raysweep-runs",
     mlflow: Mlflow = None,
     set_: Overrides = None,
+    take_over: TakeOver = False,
     trust_network: TrustNetwork = False,
     as_json: Json = False,
 ) -> None:
@@ -264,7 +276,7 @@ def submit(
     from raysweep.control import submitted_in_words
     from raysweep.submission import submit as submit_sweep
 
-    row = submit_sweep(file, address, storage, mlflow, set_ or [], trust_network)
+    row = submit_sweep(file, address, storage, mlflow, set_ or [], trust_network, take_over)
     print(json.dumps(row, indent=2) if as_json else submitted_in_words(row, address))
 
 
@@ -342,7 +354,7 @@ def winner_file(best: Path, storage: Path) -> Iterator[Path]:
 
 def _where(storage: Path) -> str:
     """The option that names a storage, where one is needed."""
-    return "" if storage == STORAGE else f" --storage {storage}"
+    return "" if storage == STORAGE else f" --storage {place_of(storage) if remote_of(storage) else storage}"
 
 
 def _complain(error: Exception, code: int, text: str | None = None) -> int:

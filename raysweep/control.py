@@ -1,4 +1,4 @@
-"""Status, logs and stop: of a cluster's jobs when an address is given, else of the sweeps in a folder here."""
+"""Status, logs, stop and best: of a cluster's jobs when an address is given, else of the sweeps in a folder here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from raysweep.errors import InputError
+from raysweep.outcome import SweepResult
 from raysweep.record.driver import driver_log, standing, stop_driver, sweep_folder, sweep_folders
 from raysweep.record.occupancy import occupancy_in_words
 
@@ -60,6 +62,33 @@ def stop(sweep: str, address: str | None, storage: Path, trust_network: bool = F
         return Jobs(address, trust_network).stop(sweep)
     folder = sweep_folder(sweep, storage)
     return {"stopped": stop_driver(folder), **standing(folder)}
+
+
+def best(
+    sweep: str, address: str | None, storage: Path, output: Path | None = None, trust_network: bool = False
+) -> tuple[dict[str, Any], list[str]]:
+    """A sweep's winner, as `best --json` has it, and the names of the objectives; written to `output`, if given.
+
+    Raises:
+        InputError: no trial is done yet, or `output` cannot be written.
+    """
+    from raysweep.winner import write_best, writing
+
+    if address is None:
+        result = SweepResult.load(sweep, storage)
+        found = result.best_json()
+        if found is None:
+            raise InputError("no trial of this sweep is done yet", value=sweep)
+        if output is not None:
+            write_best(result, output)
+        return found, result.objective_names
+    from raysweep.cluster.jobs import Jobs
+
+    answer = Jobs(address, trust_network).best(sweep)
+    if output is not None:
+        with writing(output, "-o"):
+            output.write_text(answer["file"], encoding="utf-8")
+    return answer["best"], answer["objectives"]
 
 
 def in_words(row: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from raysweep.record.explanations import read_explanations
 from raysweep.record.journal import read_events
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import mean_occupancy
+from raysweep.record.remote import present
 from raysweep.record.trial import Trial
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class SweepResult:
     def tensors(self, trial: Trial) -> dict[str, np.ndarray]:
         """What the trial left at its last milestone: explanation, latent, response, replicates."""
         result = trial.result
-        if result is None or result.explanations is None or not (self.folder / result.explanations).exists():
+        if result is None or result.explanations is None or not present(self.folder / result.explanations):
             return {}
         return read_explanations(self.folder / result.explanations)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.errors import InputError, did_you_mean
 from raysweep.outcome import SweepResult
 from raysweep.record.driver import storage_folder
+from raysweep.record.remote import remote_of
 from raysweep.record.store import check_uri, local_store
 from raysweep.search.domains import LARGEST, Choice, Domain, Interval
 from raysweep.search.policies.ladder import counts
@@ -68,9 +69,18 @@ def prepare(file: SweepFile, storage: Path, mlflow: str | None = None) -> Prepar
     with located(file):
         workload = check_workload(file)
         check_source(file.sweep.search.from_, storage)
-    prepared = Prepared(file, workload, storage, mlflow or file.sweep.mlflow or local_store(storage))
+    uri = mlflow or file.sweep.mlflow
+    require_mlflow(uri, at_url=remote_of(storage) is not None)
+    prepared = Prepared(file, workload, storage, uri or local_store(storage))
     make_writable(prepared)
     return prepared
+
+
+def require_mlflow(uri: str | None, at_url: bool) -> None:
+    """A storage that is a folder has MLflow's store in it; one at a URL cannot."""
+    if uri is None and at_url:
+        rule = "must be given, or mlflow in the sweep file: a storage at a URL holds no MLflow store"
+        raise InputError(rule, key="--mlflow")
 
 
 def check_workload(file: SweepFile) -> Workload:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.cluster.jobs import NOT_UPLOADED, STORAGE, Jobs, Submission
 from raysweep.errors import InputError
-from raysweep.preflight import check_workload, located
+from raysweep.preflight import check_workload, located, require_mlflow
+from raysweep.record.remote import is_url
 from raysweep.record.store import check_uri
 from raysweep.sources import is_callable_name
 from raysweep.sweepfile import Sweep, SweepFile, load_sweep
@@ -29,16 +30,18 @@ def submit(
     mlflow: str | None = None,
     overrides: Sequence[str] = (),
     trust_network: bool = False,
+    take_over: bool = False,
 ) -> dict[str, Any]:
     """Check a sweep file and submit it as a job; the job's row, with `submitted` and what was `unchecked`.
 
     Args:
         file: the sweep file. Its folder is uploaded, without secrets, caches and results.
         address: `http(s)://host:port` of the cluster's dashboard.
-        storage: folder that every node of the cluster sees, absolute or below `~`.
+        storage: what every node of the cluster sees: a folder, absolute or below `~`, or a URL.
         mlflow: MLflow's tracking URI as the cluster reaches it.
         overrides: `key=value`, as `--set` takes them.
         trust_network: submit also where others may read what is sent, or run what they like.
+        take_over: see `raysweep.run`.
 
     Raises:
         InputError: something in the sweep file does not hold, or the cluster could not run it; nothing was uploaded.
@@ -52,14 +55,15 @@ def submit(
         if not unchecked:
             check_workload(loaded)
     check_size(file.resolve().parent)
-    made = Submission(loaded.sweep.plain(), file, tuple(overrides), storage, mlflow)
+    require_mlflow(mlflow or loaded.sweep.mlflow, is_url(storage))
+    made = Submission(loaded.sweep.plain(), file, tuple(overrides), storage, mlflow, take_over)
     return {**Jobs(address, trust_network).submit(made), "unchecked": unchecked}
 
 
 def check_storage(storage: str) -> str:
     """A job's working folder is thrown away, so its storage must be named from the root or the home folder."""
-    if not storage.startswith(("/", "~/")):
-        raise InputError("must be absolute or start with ~/, on the cluster", key="--storage", value=storage)
+    if not storage.startswith(("/", "~/")) and not is_url(storage):
+        raise InputError("must be absolute or start with ~/, on the cluster, or a URL", key="--storage", value=storage)
     return storage.rstrip("/") or "/"
 
 

@@ -25,6 +25,7 @@ from raysweep.preflight import Prepared, cpus_of, describe_objectives, prepare
 from raysweep.record.journal import Event, Journal
 from raysweep.record.ledger import Ledger
 from raysweep.record.recorder import Recorder
+from raysweep.record.remote import place_of
 from raysweep.recording import finish, recording
 from raysweep.search.budget import Budget
 from raysweep.search.conductor import Conductor, trajectory_key
@@ -51,26 +52,31 @@ def run(
     overrides: Sequence[str] = (),
     on_event: Progress | None = None,
     notify: Callable[[str], None] | None = None,
+    take_over: bool = False,
 ) -> SweepResult:
     """Run a sweep file, or continue it where it stopped.
 
     Args:
         path: the sweep file.
-        storage: folder of all sweeps; this one's journal and explanations lie in `storage/NAME`.
+        storage: folder of all sweeps, or a URL; this one's journal and explanations lie in `storage/NAME`.
         mlflow: MLflow's tracking URI; default: the sweep file's, else a SQLite store in `storage`.
         overrides: `key=value`, dotted keys, YAML values.
         on_event: called with each journaled event and the ledger after it.
         notify: called with lines that a person should read.
+        take_over: of a storage at a URL, continue also where a driver of another machine has not said that it ended.
 
     Raises:
         InputError: something in the sweep file does not hold; nothing was started.
         StorageError: the storage cannot be written, or another driver runs this sweep.
     """
-    return run_prepared(prepare(load_sweep(path, overrides), Path(storage), mlflow), on_event, notify)
+    return run_prepared(prepare(load_sweep(path, overrides), Path(storage), mlflow), on_event, notify, take_over)
 
 
 def run_prepared(
-    prepared: Prepared, on_event: Progress | None = None, notify: Callable[[str], None] | None = None
+    prepared: Prepared,
+    on_event: Progress | None = None,
+    notify: Callable[[str], None] | None = None,
+    take_over: bool = False,
 ) -> SweepResult:
     """Run a sweep that passed its checks; see `run`."""
     from raysweep.cluster.runtime import ray_runtime
@@ -89,7 +95,7 @@ def run_prepared(
         if on_event is not None:
             on_event(event, ledger)
 
-    with Journal(folder, apply) as journal, ExitStack() as running:
+    with Journal(folder, apply, take_over) as journal, ExitStack() as running:
         open_chapter(journal, ledger, prepared)
         if not ledger.numerics:
             running.enter_context(ray_runtime(cpus_of(sweep) * sweep.hosts.most))
@@ -183,7 +189,7 @@ def host_plan(name: str, sweep: Sweep, workload: Workload, folder: Path, numeric
 
     spec, device = replace(workload.spec, precision=numerics["precision"]), numerics["device"]
     lanes = lanes_of(device, cpus_of(sweep))
-    return HostPlan(name, spec, str(folder.resolve()), numerics["slots"], lanes, device, sweep.trial_timeout)
+    return HostPlan(name, spec, place_of(folder), numerics["slots"], lanes, device, sweep.trial_timeout)
 
 
 def trial_plan(conductor: Conductor, pool: HostPool, number: int) -> dict[str, Any]:

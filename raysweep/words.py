@@ -8,8 +8,8 @@ from raysweep.outcome import SweepResult
 from raysweep.record.occupancy import occupancy_in_words
 
 
-def print_best(result: SweepResult, where: str | None = None) -> None:
-    """Print the winner and, unless `where` is None, what to do next; `where` is the option that names the storage."""
+def print_best(result: SweepResult, where: str) -> None:
+    """Print the winner of a sweep that has ended, and what to do next; `where` is the option that names the storage."""
     found = result.best_json()
     if found is None:
         failed = [trial for trial in result.ledger.trials.values() if trial.state == "failed"]
@@ -17,9 +17,18 @@ def print_best(result: SweepResult, where: str | None = None) -> None:
             f"no trial is done; {len(failed)} failed" + (f", the first because: {failed[0].reason}" if failed else "")
         )
         return
+    print_winner(found, result.objective_names)
+    if result.occupancy:
+        print(f"  {occupancy_in_words(result.occupancy)}")
+    verbs = (f"report {result.name}", f"best {result.name} -o best.yaml", "ui")
+    print("next: " + "   ".join(f"raysweep {verb}{where}" for verb in verbs))
+
+
+def print_winner(found: dict[str, Any], objectives: list[str]) -> None:
+    """Print what `best --json` has."""
     config = "  ".join(f"{key} {value:g}" for key, value in found["config"].items())
     print(f"best: trial {found['number']}   {config}")
-    print(f"  {result.objective_names[0]} {measured(found)} (95 % interval)")
+    print(f"  {objectives[0]} {measured(found)} (95 % interval)")
     if found["margin"] is not None:
         sure = found["probability_best"]
         print(
@@ -27,15 +36,10 @@ def print_best(result: SweepResult, where: str | None = None) -> None:
             + (f"; the best with probability {sure:.2f}" if sure is not None else "")
         )
     if "pareto" in found:
-        print(f"  Pareto front over {', '.join(result.objective_names)}:")
+        print(f"  Pareto front over {', '.join(objectives)}:")
         for row in found["pareto"]:
-            others = "  ".join(f"{name} {row['metrics'][name]:.4g}" for name in result.objective_names[1:])
+            others = "  ".join(f"{name} {row['metrics'][name]:.4g}" for name in objectives[1:])
             print(f"    trial {row['number']:<4} {measured(row)}  {others}")
-    if where is not None:
-        if result.occupancy:
-            print(f"  {occupancy_in_words(result.occupancy)}")
-        verbs = (f"report {result.name}", f"best {result.name} -o best.yaml", "ui")
-        print("next: " + "   ".join(f"raysweep {verb}{where}" for verb in verbs))
 
 
 def measured(row: dict[str, Any]) -> str:

@@ -453,17 +453,17 @@ def test_such_a_tracking_uri_on_the_command_line(refusal: Refusal, verb: tuple[s
         ("stop", "own"),
     ],
 )
-def test_a_storage_that_is_an_address(refusal: Refusal, command: tuple[str, ...]) -> None:
-    found = refusal(*command, "--storage", "s3://bucket/runs")
-    rule = "must be a folder of this machine or a shared one, not an address"
-    assert found == f"--storage: {rule} (found 's3://bucket/runs')"
+def test_a_storage_at_a_url_that_nothing_serves(refusal: Refusal, command: tuple[str, ...]) -> None:
+    found = refusal(*command, "--storage", "nope://bucket/runs")
+    rule = "must be a URL that fsspec can open (found 'nope://bucket/runs'). Protocol not known: nope"
+    assert found == f"--storage: {rule}"
 
 
 def test_such_a_storage_from_python(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     before = set(home.iterdir())
-    with pytest.raises(InputError, match="--storage: must be a folder of this machine or a shared one"):
-        raysweep.run("sweep.yaml", storage="s3://bucket/runs")
+    with pytest.raises(InputError, match="--storage: must be a URL that fsspec can open"):
+        raysweep.run("sweep.yaml", storage="nope://bucket/runs")
     assert set(home.iterdir()) == before
 
 

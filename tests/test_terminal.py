@@ -345,9 +345,10 @@ def test_a_run_with_json_prints_json_alone_and_its_progress_on_standard_error(
     ran: subprocess.CompletedProcess[str],
 ) -> None:
     assert json.loads(ran.stdout)["number"] == 0
-    features, numerics, ended = ran.stderr.splitlines()
+    features, numerics, noticed, ended = ran.stderr.splitlines()
     assert features.startswith("response_fd: Fréchet distance in 1-D")
     assert numerics.startswith("numerics: ")
+    assert noticed == "noticed: a silent node after 10 s, a silent host after 30 s, a step that hangs after 600 s"
     assert ended.startswith("[1/1] trial 0 done")
 
 

@@ -30,6 +30,8 @@ from raysweep.cluster.suspects import Room, Suspects
 from raysweep.engine.occupancy import occupancy_of
 from raysweep.engine.stopwatch import Stopwatch
 from raysweep.errors import InputError, OutOfMemory, RaysweepError
+from raysweep.record import remote
+from raysweep.record.remote import folder_at
 from raysweep.record.trial import Measured, Stage
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ LEASE = 30.0
 """Seconds after which a driver that does not renew is taken for dead."""
 IDLE = 10.0
 """Seconds that a host waits for another sweep when the last has left."""
+KEPT = 3
+"""Model sets that stay loaded when no sweep uses them any more, for the next that does; the least recently used go."""
 LOG_PERIOD = 5.0
 """Seconds that a line of the occupancy log covers, while a sweep is at work."""
 WATCH = 1.0
@@ -57,7 +61,7 @@ class HostPlan:
     Args:
         sweep: what tells the sweep from others, for a person too.
         spec: its workload.
-        folder: the sweep's folder, reachable from every host.
+        place: the sweep's folder, as every host reaches it: a shared path, or a URL.
         slots: rows of a lane.
         lanes: lanes stepped at once, a thread each.
         device: "cpu" or "cuda".
@@ -66,11 +70,16 @@ class HostPlan:
 
     sweep: str
     spec: WorkloadSpec
-    folder: str
+    place: str
     slots: int
     lanes: int
     device: str
     timeout: float
+
+    @property
+    def folder(self) -> Path:
+        """Where this machine works on it."""
+        return folder_at(self.place)
 
 
 def lanes_of(device: str, cpus: int) -> int:
@@ -106,6 +115,8 @@ class Host:
         self._stopwatch = Stopwatch()
         self._members: dict[str, Member] = {}
         self._engines: dict[tuple[str, int, int, str], Engine] = {}
+        """Each with its networks; the one used last is the last."""
+        self._kept = KEPT
         self._loading = asyncio.Lock()
         self._turns: Turns | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -117,9 +128,9 @@ class Host:
         return os.getpid()
 
     async def renew(self, session: str) -> dict[str, Any]:
-        """A driver lives and may join: {"joined": whether it has, "node": Ray's id of it, "pid", "occupancy"}.
+        """A driver lives and may join: {"joined": whether it has, "node": Ray's id of it, "sets", "occupancy"}.
 
-        `occupancy` are the new lines of its log.
+        `sets` is the number of model sets here, `occupancy` are the new lines of its log.
         """
         self._loop, self._used = asyncio.get_running_loop(), time.monotonic()
         member = self._members.get(session)
@@ -128,11 +139,13 @@ class Host:
         if self._used - self._logged > LOG_PERIOD:
             self._log()
         node, lines = ray.get_runtime_context().get_node_id(), self._new_lines(session)
-        return {"joined": member is not None, "node": node, "pid": os.getpid(), "occupancy": lines}
+        return {"joined": member is not None, "node": node, "sets": len(self._engines), "occupancy": lines}
 
     async def measure(self, spec: WorkloadSpec, sizes: Sequence[int], device: str, lanes: int) -> dict[str, Any]:
         """Choose a sweep's numerics, before it joins: {"precision", "slots", "measured"}, or {"error": InputError}."""
         async with self._loading:
+            if device != "cpu":
+                self._evict(0)  # lanes are to be as wide as the memory allows
             try:
                 return await asyncio.get_running_loop().run_in_executor(None, _measure, spec, sizes, device, lanes)
             except InputError as error:
@@ -149,7 +162,7 @@ class Host:
         async with self._loading:
             if session not in self._members:
                 try:
-                    loaded = await asyncio.get_running_loop().run_in_executor(None, self._load, plan)
+                    loaded = await asyncio.get_running_loop().run_in_executor(None, self._load_in_room, plan)
                 except Exception as raised:
                     error = _told(raised, plan.slots)
                     if isinstance(error, (InputError, OutOfMemory)):
@@ -169,8 +182,8 @@ class Host:
             if member is not None:
                 for answer in member.waiting:
                     answer.cancel()
-                if all(other.engine is not member.engine for other in self._members.values()):
-                    self._release(member.engine)
+                self._use(member.engine)
+                self._evict(self._kept)
             self._used = time.monotonic()
         return lines
 
@@ -230,8 +243,21 @@ class Host:
         finally:  # cancelled, or one block has failed: rows that only this trial wanted leave at once
             member.waiting.discard(answer)
             blocks.cancel()
+        if "out_of_memory" in scored:
+            self._kept = 0
         await asyncio.wrap_future(member.rows.settled())  # a journaled milestone's rows outlive this host
         return scored
+
+    def _load_in_room(self, plan: HostPlan) -> tuple[Engine, Scorer, RowStore]:
+        """Load; where memory runs out, give up what nobody uses first."""
+        from raysweep.engine.device import out_of_memory
+
+        try:
+            return self._load(plan)
+        except Exception as error:
+            if not out_of_memory(error) or not self._evict(0):
+                raise
+        return self._load(plan)
 
     def _load(self, plan: HostPlan) -> tuple[Engine, Scorer, RowStore]:
         from raysweep.engine.engine import Engine
@@ -244,26 +270,41 @@ class Host:
         forget_own_modules()
         device = _open(plan.device)
         workload = Workload(plan.spec)
-        scorer = Scorer(workload, plan.slots, device, Path(plan.folder))
-        rows = RowStore(Path(plan.folder) / "rows", {**workload.stepping, "slots": plan.slots, "device": device.type})
+        folder = plan.folder
+        scorer = Scorer(workload, plan.slots, device, folder)
+        depends_on = {**workload.stepping, "slots": plan.slots, "device": device.type}
+        rows = RowStore(folder / "rows", depends_on, elsewhere=remote if remote.is_url(plan.place) else None)
         key = (json.dumps(workload.stepping, sort_keys=True), plan.slots, plan.lanes, plan.device)
         if key not in self._engines:
             self._turns = self._turns or Turns(self._stopwatch)
             methods = workload.methods(plan.lanes, device)
             self._engines[key] = Engine(methods, plan.slots, device, changed=self._turns.changed)
             self._turns.add(self._engines[key])
+        self._use(self._engines[key])
         return self._engines[key], scorer, rows
 
-    def _release(self, engine: Engine) -> None:
-        """Free an engine that nobody uses."""
+    def _use(self, engine: Engine) -> None:
+        """Make an engine the one that was used last."""
+        for key in [key for key, one in self._engines.items() if one is engine]:
+            self._engines[key] = self._engines.pop(key)
+
+    def _evict(self, keep: int) -> int:
+        """Free the engines that nobody uses, but for the `keep` used last; how many."""
         import torch
 
-        self._engines = {key: one for key, one in self._engines.items() if one is not engine}
-        if self._turns is not None:
-            self._turns.remove(engine)
-        gc.collect()
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        used = [member.engine for member in self._members.values()]
+        idle = [key for key, engine in self._engines.items() if engine not in used]
+        gone = idle[: max(0, len(idle) - keep)]
+        for key in gone:
+            engine = self._engines.pop(key)
+            if self._turns is not None:
+                self._turns.remove(engine)
+            del engine
+        if gone:
+            gc.collect()
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
+        return len(gone)
 
     def _new_lines(self, session: str) -> list[dict[str, Any]]:
         member = self._members.get(session)
@@ -330,7 +371,7 @@ def _score(member: Member, request: Advance, outcome: Any) -> dict[str, Any]:
             raise outcome
         scored = member.scorer.score(outcome, request.values)
         file = f"explanations/{request.key}-{stage.name}.safetensors"
-        write_explanations(Path(plan.folder) / file, scored.tensors)
+        write_explanations(plan.folder / file, scored.tensors)
     except Exception as raised:
         error = _told(raised, plan.slots)
         if isinstance(error, OutOfMemory) and error.slots > 1:

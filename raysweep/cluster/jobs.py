@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import logging
 import os
 import re
@@ -15,7 +16,7 @@ import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ STATES = {"SUCCEEDED": "done"}
 OVER = ("done", "failed", "stopped")
 ANSWER_DEADLINE = 10.0
 STOP_DEADLINE = 60
+INQUIRY_DEADLINE = 120.0
+ANSWER = "raysweep-answer "
+"""What a line begins with that answers an inquiry."""
+PROGRESS = ("trials", "best", "occupancy")
+"""What only a sweep's journal knows of its row."""
 _OURS = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 
 
@@ -54,6 +60,7 @@ class Submission:
         overrides: `key=value`, as `--set` takes them.
         storage: folder on the cluster, absolute or below `~`.
         mlflow: MLflow's tracking URI as the cluster reaches it.
+        take_over: see `raysweep.run`.
     """
 
     sweep: dict[str, Any]
@@ -61,6 +68,7 @@ class Submission:
     overrides: tuple[str, ...] = ()
     storage: str = STORAGE
     mlflow: str | None = None
+    take_over: bool = False
 
     @property
     def id(self) -> str:
@@ -73,6 +81,7 @@ class Submission:
         words = ["python", "-m", "raysweep.cli", "run", self.file.name]
         words += [f"--mlflow={self.mlflow}"] if self.mlflow else []
         words += [f"--set={override}" for override in self.overrides]
+        words += ["--take-over"] if self.take_over else []
         home = "~/" if self.storage.startswith("~/") else ""  # left unquoted: the head's shell knows its home
         return f"{shlex.join(words)} --storage {home}{shlex.quote(self.storage.removeprefix(home))}"
 
@@ -175,7 +184,22 @@ class Jobs:
             job: id or sweep's name; None: all.
             storage: where the jobs' storage is on this machine; default: the same path as there.
         """
-        return [_with_progress(row, storage) for row in ([self.find(job)] if job else self._rows())]
+        if job is None:
+            return [_with_progress(row, storage) for row in self._rows()]
+        row = _with_progress(self.find(job), storage)
+        if row["trials"] is None and row["state"] != "pending" and not _is_here(row["storage"], storage):
+            with suppress(ClusterError):  # it has not begun, or is over and its storage gone
+                row |= {key: value for key, value in self._ask("status", row).items() if key in PROGRESS}
+        return [row]
+
+    def best(self, job: str) -> dict[str, Any]:
+        """A sweep's winner so far: {"best": as `best --json` has it, "objectives": names, "file": what `-o` writes}.
+
+        Raises:
+            InputError: there is no such sweep.
+            ClusterError: it has no winner yet, or its storage cannot be read there.
+        """
+        return self._ask("best", self.find(job))
 
     def logs(self, job: str) -> str:
         """All that a job has printed so far."""
@@ -207,6 +231,27 @@ class Jobs:
                 raise ClusterError(f"{row['id']} was asked to stop, but still runs after {STOP_DEADLINE} s")
             time.sleep(0.3)
         return {**row, "stopped": True}
+
+    def _ask(self, question: str, row: dict[str, Any]) -> dict[str, Any]:
+        """Have the cluster answer what only it can read, by a job of its own (`raysweep.inquiry`)."""
+        words = ["python", "-m", "raysweep.inquiry", question, row["name"], row["storage"]]
+        with _talking(self.address):
+            asked = self._client.submit_job(entrypoint=shlex.join(words), entrypoint_num_cpus=0)
+            deadline = time.monotonic() + INQUIRY_DEADLINE
+            while not self._client.get_job_status(asked).is_terminal():
+                if time.monotonic() > deadline:
+                    raise ClusterError(f"the cluster did not say the {question} of {row['id']} in time")
+                time.sleep(0.2)
+            said = str(self._client.get_job_logs(asked))
+            self._client.delete_job(asked)
+        lines = [line.removeprefix(ANSWER) for line in said.splitlines() if line.startswith(ANSWER)]
+        if not lines:
+            raise ClusterError(f"the cluster could not say the {question} of {row['id']}: {said.strip()[-200:]}")
+        answer = json.loads(lines[-1])
+        if "complaint" in answer:
+            raise ClusterError(f"{row['id']}: {answer['complaint']}")
+        found: dict[str, Any] = answer["found"]
+        return found
 
     def _rows(self) -> list[dict[str, Any]]:
         with _talking(self.address):
@@ -241,7 +286,12 @@ def _with_progress(row: dict[str, Any], storage: Path | None) -> dict[str, Any]:
     found = standing(folder)
     if found["sweep"] != row["sweep"]:
         return row
-    return {**row, "trials": found["trials"], "best": found["best"], "occupancy": found["occupancy"]}
+    return {**row, **{key: found[key] for key in PROGRESS}}
+
+
+def _is_here(named: str, storage: Path | None) -> bool:
+    """Whether a job's storage is a folder of this machine too; `~` is another one here and there."""
+    return storage is not None or (not named.startswith("~") and Path(named).is_dir())
 
 
 def _attempt(job: str, base: str) -> int:

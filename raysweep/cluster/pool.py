@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -108,7 +107,7 @@ class HostPool:
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.session = f"{plan.sweep}/{uuid.uuid4().hex[:8]}"
-        self._folder = Path(plan.folder)
+        self._folder = plan.folder
         self._writing = threading.Lock()
         self._placed: dict[str, str] = {}
         self._seats = [

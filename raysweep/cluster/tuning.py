@@ -32,8 +32,8 @@ from raysweep.cluster.trial_actor import TrialActor
 
 TRIAL_CPUS = 0.001
 """A trial actor only waits; Tune does not take 0."""
-TRIAL_FAILURES = 3
-"""How often Tune starts a trial again whose actor died."""
+TRIAL_FAILURES = 20
+"""How often Tune starts a trial again whose actor died: never the trial's fault, no code of the user's runs there."""
 
 
 class _NotPickled:
@@ -202,8 +202,13 @@ class ConductorScheduler(_NotPickled, FIFOScheduler):
         if trial.status == TuneTrial.PENDING and self._dropped[number] <= TRIAL_FAILURES + self._conductor.concurrency:
             self._driver.ask(lambda: self._conductor.again(number), None)
             return
-        reason = f"its trial actor died {TRIAL_FAILURES + 1} times"
-        self._driver.ask(lambda: self._conductor.failed(number, reason), None)
+        self._driver.ask(lambda: self._give_up(number), None)
+
+    def _give_up(self, number: int) -> None:
+        raise HostLost(
+            f"the actor of trial {number} died {TRIAL_FAILURES + 1} times: the cluster loses processes or nodes; run "
+            "the sweep again to continue it"
+        )
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
         """Carry out what was decided about trials that waited; then the first trial for which no actor was started.

@@ -19,9 +19,10 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -40,6 +41,19 @@ _FILE = re.compile(r"(\d+)\.safetensors")
 _log = logging.getLogger("raysweep.rows")
 
 
+class Elsewhere(Protocol):
+    """Where files are kept as well, for other machines; `record.remote` is one."""
+
+    def share(self, path: Path) -> None:
+        """Put a file there too."""
+
+    def present(self, path: Path) -> bool:
+        """Whether a file is here, brought if it was only there."""
+
+    def listed(self, folder: Path) -> list[str]:
+        """Names that a folder has there."""
+
+
 @dataclass(eq=False)
 class _Kept:
     state: State
@@ -55,11 +69,17 @@ class RowStore:
         folder: where they are written; None keeps them in memory only.
         depends_on: all that changes the rows' digits beside configuration, seed, example and step, in plain data.
         memory: bytes that stay in memory.
+        elsewhere: keeps the files of the folder for other machines.
     """
 
     def __init__(
-        self, folder: Path | None = None, depends_on: Mapping[str, Any] | None = None, memory: int = MEMORY
+        self,
+        folder: Path | None = None,
+        depends_on: Mapping[str, Any] | None = None,
+        memory: int = MEMORY,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._folder, self._depends_on, self._memory = folder, dict(depends_on or {}), memory
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[TrajectoryId, int], _Kept] = OrderedDict()
@@ -138,10 +158,10 @@ class RowStore:
         """Steps that the folder has a file for, whatever that holds."""
         if self._folder is None:
             return []
-        try:
-            names = os.listdir(self._path(of, 0).parent)
-        except OSError:
-            return []
+        folder = self._path(of, 0).parent
+        names = set(self._elsewhere.listed(folder)) if self._elsewhere else set()
+        with suppress(OSError):
+            names.update(os.listdir(folder))
         return [int(found[1]) for found in map(_FILE.fullmatch, names) if found]
 
     def _write(self, of: TrajectoryId, step: int, kept: _Kept) -> None:
@@ -155,6 +175,8 @@ class RowStore:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
+            if self._elsewhere is not None:
+                self._elsewhere.share(path)
         except Exception as error:
             self._complain(str(error))
             partial.unlink(missing_ok=True)
@@ -167,6 +189,8 @@ class RowStore:
     def _read(self, of: TrajectoryId, step: int) -> State | None:
         path = self._path(of, step)
         try:
+            if self._elsewhere is not None:
+                self._elsewhere.present(path)
             data = path.read_bytes()
             state: State = load(data)
             said = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__")

@@ -18,6 +18,8 @@ from raysweep.record.journal import read_events
 from raysweep.record.lease import living_owner
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import mean_occupancy
+from raysweep.record.remote import checkout, is_url, listed
+from raysweep.record.shipping import bring_journal
 
 STOP_PATIENCE = 60.0
 """Seconds that `stop_driver` waits for a driver to end."""
@@ -59,15 +61,12 @@ def sweep_digest(plain: Any) -> str:
 
 
 def storage_folder(named: str | Path) -> Path:
-    """The folder of all sweeps that a person names.
+    """The folder of all sweeps that a person names; of a URL, its checkout on this machine.
 
     Raises:
-        InputError: it is an address, of which a folder of that odd name would be made here.
+        InputError: it is no URL that fsspec can open.
     """
-    if re.match(r"[A-Za-z][\w+.-]*:/", str(named)):  # one slash: a Path has already lost the second
-        rule = "must be a folder of this machine or a shared one, not an address"
-        raise InputError(rule, key="--storage", value=str(named))
-    return Path(named)
+    return checkout(str(named)) if is_url(named) else Path(named)
 
 
 def sweep_folder(name: str, storage: Path) -> Path:
@@ -76,6 +75,8 @@ def sweep_folder(name: str, storage: Path) -> Path:
     Raises:
         InputError: there is none of that name; the nearest one is suggested.
     """
+    if name in listed(storage):
+        bring_journal(storage / name)
     if (storage / name / "journal.jsonl").is_file():
         return storage / name
     known = [folder.name for folder in sweep_folders(storage)]
@@ -85,6 +86,8 @@ def sweep_folder(name: str, storage: Path) -> Path:
 
 def sweep_folders(storage: Path) -> list[Path]:
     """Every sweep's folder in a storage."""
+    for name in listed(storage):
+        bring_journal(storage / name)
     return sorted(path.parent for path in storage.glob("*/journal.jsonl"))
 
 

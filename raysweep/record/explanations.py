@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from raysweep.errors import StorageError
+from raysweep.record.remote import present, share
 
 
 def write_explanations(path: Path, tensors: Mapping[str, np.ndarray]) -> Path:
@@ -19,12 +20,14 @@ def write_explanations(path: Path, tensors: Mapping[str, np.ndarray]) -> Path:
     partial = path.with_name(path.name + ".part")
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, partial)
     os.replace(partial, path)
+    share(path)
     return path
 
 
 def read_explanations(path: Path) -> dict[str, np.ndarray]:
     """All tensors of such a file, by name."""
     try:
+        present(path)
         return dict(load_file(path))
     except (OSError, SafetensorError) as error:
         raise StorageError(f"{path}: the explanations cannot be read ({error})") from error

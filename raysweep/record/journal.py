@@ -19,6 +19,8 @@ from typing import Any
 
 from raysweep.errors import StorageError
 from raysweep.record.lease import Lease
+from raysweep.record.remote import remote_of
+from raysweep.record.shipping import ESSENTIAL, Shipper
 
 FORMAT = 1
 Event = dict[str, Any]
@@ -31,18 +33,20 @@ class Journal:
     lease was still held after it. Its late words go into a file that has no name any more.
 
     Args:
-        folder: the sweep's folder; made when absent.
+        folder: the sweep's folder; made when absent. In the checkout of a URL the journal is also shipped there.
         on_event: called with every event, first those already written, then each new one once it is on disk. Where it
             raises StorageError the event contradicts the journal, and is taken back.
+        take_over: at a URL, continue also where another machine's driver has not said that it ended.
 
     Raises:
         StorageError: the folder cannot be written, another process holds the journal, or a line is damaged.
     """
 
-    def __init__(self, folder: Path, on_event: Callable[[Event], None]) -> None:
+    def __init__(self, folder: Path, on_event: Callable[[Event], None], take_over: bool = False) -> None:
         self.path = folder / "journal.jsonl"
         self._on_event = on_event
         self._file: Any = None
+        self._shipper: Shipper | None = None
         self._lock = threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -52,6 +56,9 @@ class Journal:
         try:
             if self._lease.taken_over:
                 _copy(self.path)
+            remote = remote_of(folder)
+            if remote is not None:
+                self._shipper = Shipper(folder, *remote, take_over)
             self._file = self.path.open("a+b", buffering=0)  # a buffer would bring back what was taken back
             self._file.truncate(_whole_length(self.path))
             for event in read_events(self.path):
@@ -66,8 +73,9 @@ class Journal:
             entry = {"event": event, "time": time.time(), **fields}
             body = json.dumps(entry, separators=(",", ":"), allow_nan=True)
             end = self._file.seek(0, os.SEEK_END)
+            line = b"%08x %s\n" % (zlib.crc32(body.encode()), body.encode())
             try:
-                self._write(b"%08x %s\n" % (zlib.crc32(body.encode()), body.encode()))
+                self._write(line)
             except OSError as error:
                 self._file.truncate(end)
                 raise StorageError(f"{self.path}: cannot be written ({error.strerror})") from error
@@ -81,6 +89,8 @@ class Journal:
             except StorageError:
                 self._file.truncate(end)
                 raise
+            if self._shipper is not None:
+                self._shipper.ship(line, event in ESSENTIAL)
             return written
 
     def _write(self, line: bytes) -> None:
@@ -92,13 +102,17 @@ class Journal:
     @property
     def held(self) -> bool:
         """Whether no other driver has taken over."""
-        return self._lease.held
+        return self._lease.held and not (self._shipper is not None and self._shipper.lost)
 
     def close(self) -> None:
         """Give the journal back for another driver to continue."""
         if self._file is not None:
             self._file.close()
-        self._lease.release()
+        try:
+            if self._shipper is not None:
+                self._shipper.close()
+        finally:
+            self._lease.release()
 
     def __enter__(self) -> Journal:
         return self
@@ -106,7 +120,11 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except StorageError:
+            if kind is None:  # else the block's own error says more
+                raise
 
 
 def read_events(path: Path) -> Iterator[Event]:

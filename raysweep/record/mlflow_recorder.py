@@ -27,6 +27,7 @@ from raysweep.record.mlflow_terms import (
     text_of,
     trial_tags,
 )
+from raysweep.record.remote import present
 from raysweep.record.sheets import contact_sheet, write_audio
 from raysweep.record.store import artifact_folder, local_store, open_client
 from raysweep.record.trial import ENDED, Milestone, Trial
@@ -211,7 +212,7 @@ class MlflowRecorder:
         if milestone.explanations is None:
             return {}
         tensors = self.folder / milestone.explanations
-        files = [tensors] if tensors.exists() else []
+        files = [tensors] if present(tensors) else []
         unseen = {}
         try:
             files += self._draw(trial, milestone, tensors)

@@ -42,13 +42,13 @@ def check_uri(uri: str | None, key: str) -> None:
         InputError: it is neither a server, nor a database, nor of a scheme that an MLflow plugin serves; or it holds a
             password, which would be recorded with the sweep and shown in job lists.
     """
-    if uri is not None and (found := _PASSWORD.fullmatch(uri)):
-        hint = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        if not uri.startswith("http"):
-            hint = "Give it the way that the database's own client reads it, as PGPASSWORD or ~/.pgpass"
-        shown = f"{found['before']}:***@{found['after']}"
-        raise InputError("must not hold a password", key=key, value=shown, suggestion=hint)
-    if uri is None or _URI.fullmatch(uri):
+    if uri is None:
+        return
+    hint = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    if not uri.startswith("http"):
+        hint = "Give it the way that the database's own client reads it, as PGPASSWORD or ~/.pgpass"
+    refuse_password(uri, key, hint)
+    if _URI.fullmatch(uri):
         return
     scheme, separator, _ = uri.partition(":")
     if separator and scheme in entry_points(group="mlflow.tracking_store").names:
@@ -59,6 +59,14 @@ def check_uri(uri: str | None, key: str) -> None:
     elif scheme == "file" or not separator:
         hint += "; MLflow no longer writes plain folders"
     raise InputError("must be the URI of an MLflow server or of a database", key=key, value=uri, suggestion=hint)
+
+
+def refuse_password(uri: str, key: str, hint: str) -> None:
+    """A URI is recorded, and shown in job lists; the complaint does not repeat the password."""
+    found = _PASSWORD.fullmatch(uri)
+    if found:
+        shown = f"{found['before']}:***@{found['after']}"
+        raise InputError("must not hold a password", key=key, value=shown, suggestion=hint)
 
 
 def local_store(storage: Path) -> str:

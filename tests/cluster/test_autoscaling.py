@@ -47,7 +47,7 @@ def autoscaling_config(gcs: str) -> dict[str, Any]:
     local = {"type": "fake_multinode", "use_node_id_as_ip": True, "disable_node_updaters": True}
     return {
         **{key: config[key] for key in ("cluster_name", "max_workers", "upscaling_speed")},
-        "idle_timeout_minutes": 0.05,
+        "idle_timeout_minutes": 0.2,
         "provider": {**local, "disable_launch_config_check": True, "gcs_address": gcs},
         "auth": {},
         "available_node_types": types,

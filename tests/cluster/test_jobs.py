@@ -27,6 +27,7 @@ from raysweep.cluster.jobs import Jobs, Submission
 from raysweep.errors import InputError
 from raysweep.outcome import SweepResult
 from raysweep.record.lease import living_owner
+from raysweep.sweepfile import load_sweep
 
 TINY = (
     "space.lr.choice=[0.1, 0.01]",
@@ -56,7 +57,7 @@ class Head:
     def ask(self, *arguments: str | Path, code: int = 0, token: bool = True) -> Any:
         """Run a verb against this cluster; what its --json says, or its complaint when it fails."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        environment |= {"RAY_ADDRESS": "127.0.0.1:1", "HOME": str(self.folder)}
+        environment |= {"RAY_ADDRESS": "127.0.0.1:1", "HOME": str(self.folder / "laptop")}
         environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token} if token else {}
         verb, *rest = map(str, arguments)
         command = [sys.executable, "-m", "raysweep.cli", verb, *rest, "--address", self.address, "--json"]
@@ -180,6 +181,21 @@ def test_a_submitted_sweep_leaves_its_results_in_the_storage(
     assert result.best is not None
     assert row["best"]["number"] == result.best.number
     assert "best: trial" in head.ask("logs", "quickstart")["logs"]
+
+
+def test_a_laptop_that_cannot_read_the_storage_asks_the_cluster_for_progress_and_winner(
+    head: Head, sweep_file: Path, tmp_path: Path
+) -> None:
+    job = head.ask("submit", sweep_file, "--storage", "~/far away", *sets((*TINY, "name=far")))["id"]
+    row = head.wait(job, until=lambda row: row["state"] == "done")
+    there = SweepResult.load("far", head.folder / "far away")
+    assert row["trials"] == {"done": 2}
+    best = sweep_file.with_name("best.yaml")
+    assert head.ask("best", "far", "-o", best) == there.best_json()
+    assert there.best is not None
+    assert load_sweep(best).sweep.space == there.best.config
+    best.unlink()
+    assert "no such sweep" in head.ask("best", "nearby", code=2)
 
 
 def test_secrets_caches_and_results_are_not_uploaded_but_ignored_weights_are(

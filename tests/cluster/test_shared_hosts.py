@@ -82,7 +82,7 @@ def done(home: Path, name: str) -> list[Trial]:
 
 
 def host_pid() -> int:
-    return int(ray.get(ray.get_actor(HOST, namespace="raysweep").renew.remote("nobody"))["pid"])
+    return int(ray.get(ray.get_actor(HOST, namespace="raysweep").alive.remote()))
 
 
 @pytest.fixture(scope="module")

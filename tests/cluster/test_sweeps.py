@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import torch
 from safetensors.torch import save_file
 
 import raysweep
+from raysweep.cluster.host import KEPT
 from raysweep.cluster.runtime import ray_runtime
 from raysweep.outcome import SweepResult
 from raysweep.record.journal import Event
@@ -207,6 +209,19 @@ def test_a_new_sweep_starts_from_an_old_ones_results(home: Path) -> None:
     warm = sweep(home, "runs", "name=second", "search={sampler: tpe, from: own, startup: 5}", "budget.trials=3")
     assert len(warm.ledger.chapter["warm"]) == 5
     assert len(warm.ledger.trials) == 3
+
+
+def test_a_host_keeps_the_model_sets_used_last_and_they_give_the_same(home: Path) -> None:
+    def one(number: int, storage: str) -> SweepResult:
+        return sweep(
+            home, storage, f"method={{name: am, min_improvement: {number / 100}}}", "space.steps=9", "hosts.cpus=1"
+        )
+
+    first = [one(number, f"first-{number}") for number in range(KEPT + 2)]
+    host = ray.get_actor("host-1-0-0", namespace="raysweep")
+    assert ray.get(host.renew.remote("nobody"))["sets"] == KEPT
+    for number in (KEPT + 1, 0):  # one that is kept, and one that has gone
+        assert scores(one(number, f"again-{number}")) == scores(first[number])
 
 
 def _load(path: Path) -> dict[str, torch.Tensor]:

@@ -20,6 +20,7 @@ from raysweep.record import lease
 from raysweep.record.journal import Event
 from raysweep.record.ledger import Ledger
 
+ROOT = str(Path(__file__).parents[2])
 DEADLINE = 300  # a watchdog, not a measurement
 Disturbance = Callable[[Event, Ledger], None]
 
@@ -53,6 +54,17 @@ class DiesElsewhere(KillsItself):
 
 
 @dataclass(frozen=True)
+class DiesFarAway(KillsItself):
+    """The same, on a machine that keeps its checkouts in a folder of its own."""
+
+    cache: Path = Path("/nowhere")
+
+    def begin(self) -> Disturbance:
+        os.environ["XDG_CACHE_HOME"] = str(self.cache)
+        return super().begin()
+
+
+@dataclass(frozen=True)
 class FillsTheDisk:
     """From the `count`th milestone on there is room for `left` more bytes of the journal at `path`."""
 
@@ -78,6 +90,8 @@ class Drivers:
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        if ROOT not in sys.path:
+            sys.path.append(ROOT)  # a forked process finds what it is to run by its name
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(
             ["raysweep.sweep", "raysweep.cluster.tuning", "raysweep.cluster.pool", "raysweep.record.mlflow_recorder"]
@@ -109,12 +123,13 @@ def _drive(
     home: Path, storage: str, cluster: str, overrides: tuple[str, ...], fault: KillsItself | FillsTheDisk | None
 ) -> None:
     os.environ["RAY_ADDRESS"] = cluster
-    sys.stdout = sys.stderr = (home / f"{storage}.log").open("w")
-    complaint = home / f"{storage}.error"
+    sys.stdout = sys.stderr = (home / f"{Path(storage).name}.log").open("w")
+    complaint = home / f"{Path(storage).name}.error"
     complaint.unlink(missing_ok=True)
     disturbance = fault.begin() if fault else None
     try:
-        raysweep.run(home / "sweep.yaml", storage=home / storage, overrides=overrides, on_event=disturbance)
+        place = storage if "://" in storage else home / storage
+        raysweep.run(home / "sweep.yaml", storage=place, overrides=overrides, on_event=disturbance)
     except RaysweepError as error:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         complaint.write_text(str(error))
