@@ -189,7 +189,16 @@ def host_plan(name: str, sweep: Sweep, workload: Workload, folder: Path, numeric
 
     spec, device = replace(workload.spec, precision=numerics["precision"]), numerics["device"]
     lanes = lanes_of(device, cpus_of(sweep))
-    return HostPlan(name, spec, place_of(folder), numerics["slots"], lanes, device, sweep.trial_timeout)
+    return HostPlan(
+        sweep=name,
+        spec=spec,
+        place=place_of(folder),
+        slots=numerics["slots"],
+        lanes=lanes,
+        device=device,
+        timeout=sweep.trial_timeout,
+        identity=workload.identity,
+    )
 
 
 def trial_plan(conductor: Conductor, pool: HostPool, number: int) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class HostPlan:
         lanes: lanes stepped at once, a thread each.
         device: "cpu" or "cuda".
         timeout: seconds that a step, or a scoring, may take.
+        identity: fingerprints of networks and data as the driver has them; a host's own must be the same.
     """
 
     sweep: str
@@ -75,6 +76,7 @@ class HostPlan:
     lanes: int
     device: str
     timeout: float
+    identity: dict[str, str]
 
     @property
     def folder(self) -> Path:
@@ -270,6 +272,7 @@ class Host:
         forget_own_modules()
         device = _open(plan.device)
         workload = Workload(plan.spec)
+        _check_identity(workload.identity, plan.identity)
         folder = plan.folder
         scorer = Scorer(workload, plan.slots, device, folder)
         depends_on = {**workload.stepping, "slots": plan.slots, "device": device.type}
@@ -341,6 +344,15 @@ class Host:
             if not self._members and not self._loading.locked() and now - self._used > IDLE:
                 with suppress(RayError):  # tried again
                     ray.kill(self._me)
+
+
+def _check_identity(here: dict[str, str], wanted: dict[str, str]) -> None:
+    """Files of one name may differ from node to node."""
+    for key, fingerprint in wanted.items():
+        if here.get(key) != fingerprint:
+            node = ray.util.get_node_ip_address()
+            rule = f"is another one on the node {node} than where the sweep runs: every node must have the same"
+            raise InputError(rule, key=key, value=here.get(key, "")[:12])
 
 
 def _measure(spec: WorkloadSpec, sizes: Sequence[int], device: str, lanes: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from raysweep.cluster.calling import Advance, advance_somewhere, begin_epoch, epoch_of
 from raysweep.cluster.pool import HostPool
 from raysweep.cluster.runtime import ray_runtime
-from raysweep.errors import HostLost
+from raysweep.errors import HostLost, InputError
 from raysweep.preflight import prepare
 from raysweep.sweep import host_plan
 from raysweep.sweepfile import load_sweep
@@ -32,6 +33,14 @@ def cluster() -> Iterator[None]:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return write_home(tmp_path)
+
+
+def test_a_node_with_other_weights_under_the_same_name_is_refused(home: Path) -> None:
+    prepared = prepare(load_sweep(home / "sweep.yaml", ["hosts.cpus=1"]), home / "runs")
+    plan = host_plan("own", prepared.sweep, prepared.workload, prepared.folder, NUMERICS)
+    elsewhere = replace(plan, identity={**plan.identity, "models.classifier": "0" * 64})
+    with pytest.raises(InputError, match=r"models\.classifier: is another one on the node [\d.]+ than where the sweep"):
+        HostPool(elsewhere, 1, 1, 1, 0)
 
 
 def test_an_answer_from_a_host_that_was_replaced_is_refused(home: Path) -> None:
