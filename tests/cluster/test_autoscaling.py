@@ -15,12 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 import yaml
 
-import raysweep
-from raysweep.record.journal import Event
-from raysweep.record.ledger import Ledger
 from tests.cluster.own_home import write_home
 from tests.cluster.test_jobs import free_ports, is_listening
 
@@ -80,41 +76,49 @@ def cluster() -> Iterator[str]:
     command += ["--num-cpus=1", "--num-gpus=0", "--object-store-memory=100000000"]
     with (folder / "head.log").open("w") as log:
         head = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    before = dict(os.environ)
     try:
         until(lambda: is_listening(dashboard))
-        os.environ |= {"RAY_ADDRESS": f"127.0.0.1:{gcs}", "RAY_AUTH_MODE": "disabled"}
-        ray.init(log_to_driver=False)
         yield f"127.0.0.1:{gcs}"
     finally:
-        ray.shutdown()
-        os.environ.clear()
-        os.environ.update(before)
         os.killpg(head.pid, signal.SIGKILL)
         head.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def workers() -> list[float]:
-    """CPUs of each node but the head."""
-    return [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]][1:]
+SCENARIO = """
+import json, sys, time
+import ray, raysweep
+
+def workers():
+    return len([node for node in ray.nodes() if node["Alive"]]) - 1
+
+ray.init(log_to_driver=False)
+seen = [workers()]
+two = ("hosts={min: 2, max: 2, cpus: 9}", "concurrency=8")
+look = lambda event, ledger: seen.append(workers())
+result = raysweep.run(sys.argv[1], storage=sys.argv[2], overrides=two, on_event=look)
+trials = result.ledger.trials.values()
+deadline = time.monotonic() + float(sys.argv[3])
+while workers() and time.monotonic() < deadline:
+    time.sleep(0.5)
+found = {"before": seen[0], "most": max(seen), "after": workers()}
+found |= {"states": sorted({trial.state for trial in trials}), "hosts": sorted({trial.host for trial in trials})}
+print("found " + json.dumps(found))
+"""
+"""In a process of its own: one that has been in a cluster with a token cannot join one without."""
 
 
 def test_a_sweeps_hosts_bring_two_workers_of_our_cluster_file_which_go_with_them(cluster: str, tmp_path: Path) -> None:
     home = write_home(tmp_path)
-    seen: list[int] = []
-
-    def look(event: Event, ledger: Ledger) -> None:
-        seen.append(len(workers()))
-
-    assert workers() == []
-    result = raysweep.run(
-        home / "sweep.yaml",
-        storage=home / "runs",
-        overrides=("hosts={min: 2, max: 2, cpus: 9}", "concurrency=8"),
-        on_event=look,
-    )
-    assert {trial.state for trial in result.ledger.trials.values()} == {"done"}
-    assert {trial.host for trial in result.ledger.trials.values()} == {"host-9-0-0", "host-9-0-1"}
-    assert max(seen) == 2
-    until(lambda: not workers())
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"RAY_ADDRESS": cluster, "RAY_AUTH_MODE": "disabled"}
+    command = [sys.executable, "-c", SCENARIO, str(home / "sweep.yaml"), str(home / "runs"), str(DEADLINE)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=2 * DEADLINE)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("found ")] or [done.stderr[-2000:]]
+    assert json.loads(line.removeprefix("found ")) == {
+        "before": 0,
+        "most": 2,
+        "after": 0,
+        "states": ["done"],
+        "hosts": ["host-9-0-0", "host-9-0-1"],
+    }
