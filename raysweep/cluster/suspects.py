@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -127,12 +127,7 @@ def _place_of(request: str) -> str:
 
 
 def _is_alive(node: str) -> bool:
-    return any(one["NodeID"] == node and one["Alive"] for one in _nodes())
-
-
-def _nodes() -> Iterable[dict[str, Any]]:
-    nodes: list[dict[str, Any]] = ray.nodes()
-    return nodes
+    return any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
 
 
 def _read(key: str) -> dict[str, Any] | None:

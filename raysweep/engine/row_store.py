@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from raysweep.engine.trajectory import Checkpoint, State, TrajectoryId
+from raysweep.errors import StorageError
 
 MEMORY = 32 * 2**20
 """Bytes of kept state that stay in memory, for what is asked again soon; the rest is read back from the folder."""
@@ -159,9 +160,11 @@ class RowStore:
         if self._folder is None:
             return []
         folder = self._path(of, 0).parent
-        names = set(self._elsewhere.listed(folder)) if self._elsewhere else set()
+        names: set[str] = set()
         with suppress(OSError):
             names.update(os.listdir(folder))
+        with suppress(StorageError):
+            names.update(self._elsewhere.listed(folder) if self._elsewhere else ())
         return [int(found[1]) for found in map(_FILE.fullmatch, names) if found]
 
     def _write(self, of: TrajectoryId, step: int, kept: _Kept) -> None:
@@ -196,7 +199,7 @@ class RowStore:
             said = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__")
         except FileNotFoundError:
             return None
-        except (OSError, SafetensorError, ValueError) as error:
+        except (OSError, StorageError, SafetensorError, ValueError) as error:
             _log.warning("%s cannot be read, its steps are made again (%s)", path, error)
             return None
         if said != self._metadata(of, step, state):

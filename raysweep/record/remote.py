@@ -119,6 +119,7 @@ class Remote:
 
     Raises:
         InputError: fsspec does not know it, or lacks the package for it.
+        StorageError: it does not answer.
     """
 
     def __init__(self, url: str) -> None:
@@ -131,6 +132,8 @@ class Remote:
             raise InputError(
                 "must be a URL that fsspec can open", key="--storage", value=url, suggestion=str(error)
             ) from None
+        except OSError as error:  # some connect at once
+            raise StorageError(f"{url}: cannot be opened ({error.strerror or error})") from error
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object, in the place of one of the same name."""

@@ -90,15 +90,16 @@ class Shipper:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(CLOSING)
-        if self.lost or self._is_taken():
+        if self.lost:
             return
         if self._behind:
             raise StorageError(
                 f"{self._remote.url}/{self._name} lacks the end of the journal ({self.failure}); it is kept in "
                 f"{self._folder}: run the sweep again on this machine"
             )
-        self._me["ended"] = True
-        self._announce()
+        if not self._is_taken():
+            self._me["ended"] = True
+            self._announce()
 
     def _run(self) -> None:
         while not self.lost:

@@ -99,8 +99,8 @@ def open_client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     quiet_mlflow()
-    if uri.startswith(_SQLITE) and not (store := Path(uri.removeprefix(_SQLITE))).exists():
-        _make_whole(store)
+    if uri.startswith(_SQLITE):
+        _make_whole(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -116,17 +116,23 @@ def _put(partial: Path, store: Path) -> None:
         os.rename(partial, store)
 
 
-def _make_whole(store: Path) -> None:
-    """Make a SQLite store beside its place and put it there when it is whole.
+def _make_whole(uri: str) -> None:
+    """Make a SQLite store that is not there yet beside its place, and put it there when it is whole.
 
     MLflow makes its tables one by one, and opens no store again in which that was interrupted.
     """
     from mlflow import MlflowClient
+    from sqlalchemy.engine import make_url
 
+    url = make_url(uri)
+    store = Path(url.database or ":memory:")
+    if store.name == ":memory:" or store.exists():
+        return
     store.parent.mkdir(parents=True, exist_ok=True)
     partial = store.with_name(f"{store.name}.{uuid.uuid4().hex}.part")
+    making = url.set(database=str(partial)).render_as_string()
     try:
-        MlflowClient(tracking_uri=f"{_SQLITE}{partial}", registry_uri=f"{_SQLITE}{partial}").search_experiments()
+        MlflowClient(tracking_uri=making, registry_uri=making).search_experiments()
         with suppress(FileExistsError):  # another driver was quicker
             _put(partial, store)
     finally:

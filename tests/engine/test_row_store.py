@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from raysweep.engine import row_store
 from raysweep.engine.row_store import OVERHEAD, RowStore
 from raysweep.engine.trajectory import State, TrajectoryId
+from raysweep.record import remote
 
 ONE = TrajectoryId('{"lr": 0.1}', 7, range(5))
 
@@ -214,3 +215,20 @@ def test_a_disk_slower_than_the_rows_costs_files_not_memory(
     os.close(writer)
     assert sorted(path.name for path in tmp_path.rglob("*.safetensors")) == [f"0000000{n}.safetensors" for n in (1, 2)]
     assert caplog.text.count("slower than the rows") == 1
+
+
+def test_a_url_that_does_not_answer_costs_steps_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(remote, "TRIES", 1)
+    folder = remote.folder_at("http://127.0.0.1:9/runs/own")
+    store = RowStore(folder, memory=0, elsewhere=remote)
+    store.put(ONE, 10, state(10))
+    store.settled().result()
+    assert "http://127.0.0.1:9/runs/own/" in caplog.text
+    other = TrajectoryId("another", 0, range(5))
+    assert store.nearest(other, 20) is None
+    found = store.nearest(ONE, 20)
+    assert found is not None
+    assert found.step == 10

@@ -92,3 +92,8 @@ def test_a_store_whose_making_was_interrupted_is_made_again(tmp_path: Path) -> N
     assert maker.returncode == -signal.SIGKILL
     experiment = open_client(uri).create_experiment("again")
     assert open_client(uri).get_experiment(experiment).name == "again"
+
+
+def test_a_store_is_made_where_its_uri_says_whatever_options_follow(tmp_path: Path) -> None:
+    open_client(f"{local_store(tmp_path)}?timeout=5").search_experiments()
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
