@@ -35,7 +35,7 @@ from raysweep.search.suggest import Suggestions
 from raysweep.sweepfile import Sweep, load_sweep
 
 if TYPE_CHECKING:
-    from raysweep.cluster.host import HostPlan
+    from raysweep.cluster.host_plan import HostPlan
     from raysweep.cluster.pool import HostPool
     from raysweep.engine.workload import Workload
 
@@ -185,7 +185,7 @@ def conduct(journal: Journal, ledger: Ledger, sweep: Sweep) -> Conductor:
 
 def host_plan(name: str, sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str, Any]) -> HostPlan:
     """What a sweep, under a name of its own, joins each host with."""
-    from raysweep.cluster.host import HostPlan, lanes_of
+    from raysweep.cluster.host_plan import HostPlan, lanes_of
 
     spec, device = replace(workload.spec, precision=numerics["precision"]), numerics["device"]
     lanes = lanes_of(device, cpus_of(sweep))

@@ -1,7 +1,7 @@
 """A host: a Ray actor that holds networks on one device and steps the rows of many trials at once.
 
-Hosts are the cluster's, not a sweep's. Any number of sweeps join one; those whose rows are stepped by the same networks
-in the same way have one engine, so that their rows share lanes. A host that no living driver has joined ends itself.
+Hosts are the cluster's, not a sweep's. Any number of sweeps join one, renew while their driver lives, have their trials
+advanced, and leave; what they need is held in `model_sets`. A host that no living driver has joined ends itself.
 
 The actor is asynchronous: any number of trials wait in `advance` while the lanes' threads do the work. Sweeps come and
 go one at a time (`_loading`), the others' rows being stepped meanwhile.
@@ -10,8 +10,6 @@ go one at a time (`_loading`), the others' rows being stepped meanwhile.
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
 import os
 import threading
 import time
@@ -19,74 +17,33 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
 
 from raysweep.cluster.calling import ABSENT, Advance, begin_epoch
+from raysweep.cluster.host_plan import HostPlan
+from raysweep.cluster.model_sets import ModelSets, open_host_device
 from raysweep.cluster.suspects import Room, Suspects
 from raysweep.engine.occupancy import occupancy_of
 from raysweep.engine.stopwatch import Stopwatch
 from raysweep.errors import InputError, OutOfMemory, RaysweepError
-from raysweep.record import remote
-from raysweep.record.remote import folder_at
 from raysweep.record.trial import Measured, Stage
 
 if TYPE_CHECKING:
-    import torch
-
     from raysweep.engine.engine import Engine
     from raysweep.engine.row_store import RowStore
     from raysweep.engine.scoring import Scorer
-    from raysweep.engine.turns import Turns
     from raysweep.engine.workload import WorkloadSpec
 
 LEASE = 30.0
 """Seconds after which a driver that does not renew is taken for dead."""
 IDLE = 10.0
 """Seconds that a host waits for another sweep when the last has left."""
-KEPT = 3
-"""Model sets that stay loaded when no sweep uses them any more, for the next that does; the least recently used go."""
 LOG_PERIOD = 5.0
 """Seconds that a line of the occupancy log covers, while a sweep is at work."""
 WATCH = 1.0
-
-
-@dataclass(frozen=True)
-class HostPlan:
-    """What a sweep joins a host with.
-
-    Args:
-        sweep: what tells the sweep from others, for a person too.
-        spec: its workload.
-        place: the sweep's folder, as every host reaches it: a shared path, or a URL.
-        slots: rows of a lane.
-        lanes: lanes stepped at once, a thread each.
-        device: "cpu" or "cuda".
-        timeout: seconds that a step, or a scoring, may take.
-        identity: fingerprints of networks and data as the driver has them; a host's own must be the same.
-    """
-
-    sweep: str
-    spec: WorkloadSpec
-    place: str
-    slots: int
-    lanes: int
-    device: str
-    timeout: float
-    identity: dict[str, str]
-
-    @property
-    def folder(self) -> Path:
-        """Where this machine works on it."""
-        return folder_at(self.place)
-
-
-def lanes_of(device: str, cpus: int) -> int:
-    """How many lanes a host steps at once."""
-    return cpus if device == "cpu" else 1
 
 
 @dataclass(eq=False)
@@ -116,11 +73,8 @@ class Host:
         self._suspects, self._room = Suspects(self._name), Room()
         self._stopwatch = Stopwatch()
         self._members: dict[str, Member] = {}
-        self._engines: dict[tuple[str, int, int, str], Engine] = {}
-        """Each with its networks; the one used last is the last."""
-        self._kept = KEPT
+        self._sets = ModelSets(self._stopwatch, lambda: [member.engine for member in self._members.values()])
         self._loading = asyncio.Lock()
-        self._turns: Turns | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._used = self._logged = time.monotonic()
         threading.Thread(target=self._watch, daemon=True, name="watch").start()
@@ -141,13 +95,13 @@ class Host:
         if self._used - self._logged > LOG_PERIOD:
             self._log()
         node, lines = ray.get_runtime_context().get_node_id(), self._new_lines(session)
-        return {"joined": member is not None, "node": node, "sets": len(self._engines), "occupancy": lines}
+        return {"joined": member is not None, "node": node, "sets": len(self._sets), "occupancy": lines}
 
     async def measure(self, spec: WorkloadSpec, sizes: Sequence[int], device: str, lanes: int) -> dict[str, Any]:
         """Choose a sweep's numerics, before it joins: {"precision", "slots", "measured"}, or {"error": InputError}."""
         async with self._loading:
             if device != "cpu":
-                self._evict(0)  # lanes are to be as wide as the memory allows
+                self._sets.give_up(keep=0)  # lanes are to be as wide as the memory allows
             try:
                 return await asyncio.get_running_loop().run_in_executor(None, _measure, spec, sizes, device, lanes)
             except InputError as error:
@@ -164,7 +118,7 @@ class Host:
         async with self._loading:
             if session not in self._members:
                 try:
-                    loaded = await asyncio.get_running_loop().run_in_executor(None, self._load_in_room, plan)
+                    loaded = await asyncio.get_running_loop().run_in_executor(None, self._sets.load, plan)
                 except Exception as raised:
                     error = _told(raised, plan.slots)
                     if isinstance(error, (InputError, OutOfMemory)):
@@ -184,8 +138,7 @@ class Host:
             if member is not None:
                 for answer in member.waiting:
                     answer.cancel()
-                self._use(member.engine)
-                self._evict(self._kept)
+                self._sets.release(member.engine)
             self._used = time.monotonic()
         return lines
 
@@ -246,68 +199,9 @@ class Host:
             member.waiting.discard(answer)
             blocks.cancel()
         if "out_of_memory" in scored:
-            self._kept = 0
+            self._sets.kept = 0
         await asyncio.wrap_future(member.rows.settled())  # a journaled milestone's rows outlive this host
         return scored
-
-    def _load_in_room(self, plan: HostPlan) -> tuple[Engine, Scorer, RowStore]:
-        """Load; where memory runs out, give up what nobody uses first."""
-        from raysweep.engine.device import out_of_memory
-
-        try:
-            return self._load(plan)
-        except Exception as error:
-            if not out_of_memory(error) or not self._evict(0):
-                raise
-        return self._load(plan)
-
-    def _load(self, plan: HostPlan) -> tuple[Engine, Scorer, RowStore]:
-        from raysweep.engine.engine import Engine
-        from raysweep.engine.row_store import RowStore
-        from raysweep.engine.scoring import Scorer
-        from raysweep.engine.turns import Turns
-        from raysweep.engine.workload import Workload
-        from raysweep.sources import forget_own_modules
-
-        forget_own_modules()
-        device = _open(plan.device)
-        workload = Workload(plan.spec)
-        _check_identity(workload.identity, plan.identity)
-        folder = plan.folder
-        scorer = Scorer(workload, plan.slots, device, folder)
-        depends_on = {**workload.stepping, "slots": plan.slots, "device": device.type}
-        rows = RowStore(folder / "rows", depends_on, elsewhere=remote if remote.is_url(plan.place) else None)
-        key = (json.dumps(workload.stepping, sort_keys=True), plan.slots, plan.lanes, plan.device)
-        if key not in self._engines:
-            self._turns = self._turns or Turns(self._stopwatch)
-            methods = workload.methods(plan.lanes, device)
-            self._engines[key] = Engine(methods, plan.slots, device, changed=self._turns.changed)
-            self._turns.add(self._engines[key])
-        self._use(self._engines[key])
-        return self._engines[key], scorer, rows
-
-    def _use(self, engine: Engine) -> None:
-        """Make an engine the one that was used last."""
-        for key in [key for key, one in self._engines.items() if one is engine]:
-            self._engines[key] = self._engines.pop(key)
-
-    def _evict(self, keep: int) -> int:
-        """Free the engines that nobody uses, but for the `keep` used last; how many."""
-        import torch
-
-        used = [member.engine for member in self._members.values()]
-        idle = [key for key, engine in self._engines.items() if engine not in used]
-        gone = idle[: max(0, len(idle) - keep)]
-        for key in gone:
-            engine = self._engines.pop(key)
-            if self._turns is not None:
-                self._turns.remove(engine)
-            del engine
-        if gone:
-            gc.collect()
-            if torch.cuda.is_initialized():
-                torch.cuda.empty_cache()
-        return len(gone)
 
     def _new_lines(self, session: str) -> list[dict[str, Any]]:
         member = self._members.get(session)
@@ -319,7 +213,7 @@ class Host:
     def _log(self) -> None:
         """Give each sweep its lines about the lanes that it had rows in."""
         self._logged = time.monotonic()
-        for engine in list(self._engines.values()):
+        for engine in self._sets:
             for lane, shares in enumerate(engine.take_occupancy()):
                 for member in self._members.values():
                     line = occupancy_of(member.plan.sweep, shares, engine.slots) if member.engine is engine else None
@@ -346,29 +240,13 @@ class Host:
                     ray.kill(self._me)
 
 
-def _check_identity(here: dict[str, str], wanted: dict[str, str]) -> None:
-    """Files of one name may differ from node to node."""
-    for key, fingerprint in wanted.items():
-        if here.get(key) != fingerprint:
-            node = ray.util.get_node_ip_address()
-            rule = f"is another one on the node {node} than where the sweep runs: every node must have the same"
-            raise InputError(rule, key=key, value=here.get(key, "")[:12])
-
-
 def _measure(spec: WorkloadSpec, sizes: Sequence[int], device: str, lanes: int) -> dict[str, Any]:
     from raysweep.engine.numerics import choose
     from raysweep.engine.workload import Workload
 
     workload = Workload(replace(spec, judge=None, objectives=()))
-    choice = choose(workload, _open(device), lanes, spec.precision, sizes)
+    choice = choose(workload, open_host_device(device), lanes, spec.precision, sizes)
     return {"precision": choice.precision, "slots": choice.slots, "measured": choice.plain()}
-
-
-def _open(device: str) -> torch.device:
-    from raysweep.engine.device import keep_freed_memory, open_device
-
-    keep_freed_memory()
-    return open_device(device)
 
 
 def _score(member: Member, request: Advance, outcome: Any) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysweep.cluster.calling import NAMESPACE, PAUSE
-from raysweep.cluster.host import Host, HostPlan, lanes_of
+from raysweep.cluster.host import Host
+from raysweep.cluster.host_plan import HostPlan, lanes_of
 from raysweep.cluster.runtime import node_patience
 from raysweep.errors import HostLost, RaysweepError
 from raysweep.record.occupancy import append_occupancy

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 import raysweep
-from raysweep.cluster.host import KEPT
+from raysweep.cluster.model_sets import KEPT
 from raysweep.cluster.runtime import ray_runtime
 from raysweep.outcome import SweepResult
 from raysweep.record.journal import Event
