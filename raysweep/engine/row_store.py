@@ -15,7 +15,6 @@ import logging
 import os
 import re
 import threading
-import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +29,7 @@ from safetensors.torch import load, save
 
 from raysweep.engine.trajectory import Checkpoint, State, TrajectoryId
 from raysweep.errors import StorageError
+from raysweep.whole_files import whole
 
 MEMORY = 32 * 2**20
 """Bytes of kept state that stay in memory, for what is asked again soon; the rest is read back from the folder."""
@@ -87,7 +87,6 @@ class RowStore:
         self._steps: dict[TrajectoryId, set[int]] = {}
         self._bytes = self._unwritten = 0
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rows")
-        self._partial = f"{uuid.uuid4().hex}.part"
         self._complained = False
 
     @property
@@ -168,21 +167,16 @@ class RowStore:
         return [int(found[1]) for found in map(_FILE.fullmatch, names) if found]
 
     def _write(self, of: TrajectoryId, step: int, kept: _Kept) -> None:
-        """In the writer's thread: the file is there whole or not at all; a second one of it is the same."""
-        assert self._folder is not None
-        path, partial = self._path(of, step), self._folder / self._partial
+        """In the writer's thread; a second file of the same name is the same."""
+        path = self._path(of, step)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(save(kept.state, self._metadata(of, step, kept.state)))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
+            with whole(path, lasting=True) as partial:
+                partial.write_bytes(save(kept.state, self._metadata(of, step, kept.state)))
             if self._elsewhere is not None:
                 self._elsewhere.share(path)
         except Exception as error:
             self._complain(str(error))
-            partial.unlink(missing_ok=True)
         finally:
             with self._lock:
                 kept.unwritten = False

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 import threading
-import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +28,7 @@ from raysweep.objectives.kid import KernelReference, score_kid
 from raysweep.objectives.recognition import score_recognition
 from raysweep.objectives.response import reference_responses, score_response
 from raysweep.objectives.score import Score
+from raysweep.whole_files import whole_once
 
 KID_REFERENCE = 2000
 """Real examples that KID compares with, at most: its cost is their square."""
@@ -131,7 +129,10 @@ class Scorer:
         """
         path = folder / f"reference-{self._reference_key()}.npz"
         if not path.exists():
-            _publish({f"{one.name}/{k}": v for one in self._specs for k, v in self._fit(one.name).items()}, path)
+            fitted = {one.name: self._fit(one.name) for one in self._specs}
+            arrays: dict[str, Any] = {f"{name}/{k}": v for name, found in fitted.items() for k, v in found.items()}
+            with whole_once(path) as partial, partial.open("wb") as file:
+                np.savez(file, **arrays)
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
 
@@ -160,22 +161,3 @@ class Scorer:
 
     def _part(self, name: str) -> dict[str, np.ndarray]:
         return {key.removeprefix(f"{name}/"): v for key, v in self._reference.items() if key.startswith(f"{name}/")}
-
-
-def _publish(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Write an npz whole, unless somebody else has: what was read once never changes."""
-    partial = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}-{uuid.uuid4().hex}.part")
-    try:
-        with partial.open("xb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(partial, path)
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without hard links
-            if not path.exists():
-                os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,14 +11,14 @@ from safetensors.numpy import load_file, save_file
 
 from raysweep.errors import StorageError
 from raysweep.record.remote import present, share
+from raysweep.whole_files import whole
 
 
 def write_explanations(path: Path, tensors: Mapping[str, np.ndarray]) -> Path:
     """Write `explanation` [N, ...], `latent` [N, d], `response` [N] …; the file is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, partial)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, partial)
     share(path)
     return path
 

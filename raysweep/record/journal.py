@@ -10,7 +10,6 @@ import json
 import os
 import threading
 import time
-import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from raysweep.errors import StorageError
 from raysweep.record.lease import Lease
 from raysweep.record.remote import remote_of
 from raysweep.record.shipping import ESSENTIAL, Shipper
+from raysweep.whole_files import whole
 
 FORMAT = 1
 Event = dict[str, Any]
@@ -150,12 +150,8 @@ def read_events(path: Path) -> Iterator[Event]:
 def _copy(path: Path) -> None:
     """Put a copy in a file's place."""
     if path.exists():
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-        with partial.open("wb") as file:
-            file.write(path.read_bytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        with whole(path, lasting=True) as partial:
+            partial.write_bytes(path.read_bytes())
 
 
 def _whole_length(path: Path) -> int:

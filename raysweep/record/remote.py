@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 
 from raysweep.errors import InputError, StorageError
 from raysweep.record.store import refuse_password
+from raysweep.whole_files import write_whole
 
 TRIES = 4
 _log = logging.getLogger("raysweep.storage")
@@ -101,14 +102,6 @@ def present(path: Path) -> bool:
         return False
     write_whole(path, data)
     return True
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_bytes(data)
-    os.replace(partial, path)
 
 
 class Remote:

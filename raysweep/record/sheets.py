@@ -6,7 +6,6 @@ Sheets are drawn with NumPy and Pillow, because a sweep draws one for every tria
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from raysweep.errors import RaysweepError
+from raysweep.whole_files import whole
 
 if TYPE_CHECKING:
     from raysweep.data.audio import MelSpec
@@ -46,9 +46,8 @@ def contact_sheet(
         limit: the most pictures drawn.
     """
     sheet = draw_sheet(explanations, media, title=title, captions=captions, limit=limit)
-    partial = path.with_name(path.name + ".part")
-    sheet.save(partial, format="PNG", compress_level=4)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        sheet.save(partial, format="PNG", compress_level=4)
     return path
 
 
@@ -129,9 +128,9 @@ def write_audio(explanations: np.ndarray, path: Path, spec: MelSpec | None = Non
     if not _is_mel(explanations) or explanations.shape[-2] != spec.n_mels:
         return None
     try:
-        audio.write_wav(path, _sound(explanations[:examples], spec), spec.sample_rate)
+        with whole(path) as partial:
+            audio.write_wav(partial, _sound(explanations[:examples], spec), spec.sample_rate)
     except (RaysweepError, OSError, ValueError, RuntimeError):  # RuntimeError is torch's
-        path.unlink(missing_ok=True)
         return None
     return path
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import StorageError
-from raysweep.record.remote import Remote, remote_of, write_whole
+from raysweep.record.remote import Remote, remote_of
+from raysweep.whole_files import write_whole
 
 ESSENTIAL = ("sweep", "numerics")
 PERIOD = 0.5

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-import uuid
 import warnings
-from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep.errors import InputError
+from raysweep.whole_files import whole_once
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -104,18 +103,6 @@ def open_client(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def _put(partial: Path, store: Path) -> None:
-    """Give a file its name, unless another has it."""
-    try:
-        os.link(partial, store)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if store.exists():
-            raise FileExistsError(store) from None
-        os.rename(partial, store)
-
-
 def _make_whole(uri: str) -> None:
     """Make a SQLite store that is not there yet beside its place, and put it there when it is whole.
 
@@ -129,11 +116,6 @@ def _make_whole(uri: str) -> None:
     if store.name == ":memory:" or store.exists():
         return
     store.parent.mkdir(parents=True, exist_ok=True)
-    partial = store.with_name(f"{store.name}.{uuid.uuid4().hex}.part")
-    making = url.set(database=str(partial)).render_as_string()
-    try:
+    with whole_once(store) as partial:  # another driver may be quicker
+        making = url.set(database=str(partial)).render_as_string()
         MlflowClient(tracking_uri=making, registry_uri=making).search_experiments()
-        with suppress(FileExistsError):  # another driver was quicker
-            _put(partial, store)
-    finally:
-        partial.unlink(missing_ok=True)

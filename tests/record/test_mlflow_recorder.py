@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from raysweep.data.audio import VOCAL
 from raysweep.record.explanations import write_explanations
@@ -183,12 +186,15 @@ def test_the_counts_of_examples_of_a_race_lie_apart_at_one_step(folder: Path) ->
 
 @pytest.mark.parametrize("drawn", [True, False])
 def test_what_cannot_be_heard_or_drawn_costs_neither_the_tensors_nor_the_rest(
-    tmp_path: Path, folder: Path, drawn: bool
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, drawn: bool
 ) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     tensors = tmp_path / "mels" / "explanations" / "k0-100.safetensors"
     write_explanations(tensors, {"explanation": np.zeros((2, 1, 64, 40), np.float32)})
     if not drawn:
-        tensors.with_suffix(".png.part").mkdir()  # in the way
+        monkeypatch.setattr(Image.Image, "save", full)
     uri = local_store(folder.parent)
     recorder = MlflowRecorder(uri, "mels", f"drawn {drawn}", None, tmp_path / "mels", media="logmel", audio=VOCAL)
     recorder.open_sweep()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from raysweep.record.report.axes import label
 from raysweep.record.report.charts import Point, parallel, pareto, scatter
 from raysweep.record.sheets import draw_sheet, write_audio
 from raysweep.record.trial import Milestone, Trial
+from raysweep.whole_files import whole
 
 if TYPE_CHECKING:
     from raysweep.data.audio import MelSpec
@@ -77,9 +77,8 @@ def write_report(sweep: ReportInput, path: Path) -> Path:
     environment.filters["label"] = label
     environment.filters["percent"] = lambda share: f"{100 * share:.0f} %" if share >= 0.01 else "< 1 %"
     page = environment.get_template("page.html").render(_content(sweep), style=_own("page.css"), script=_own("page.js"))
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_text(page, encoding="utf-8")
     return path
 
 
