@@ -7,24 +7,19 @@ what it runs, so that the same sweep is never started twice.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
-import os
 import re
 import shlex
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
-from raysweep.errors import InputError, RaysweepError, did_you_mean
+from raysweep.cluster.access import ANSWER_DEADLINE, ClusterError, check_address, refuse_open, talking
+from raysweep.errors import InputError, did_you_mean
 from raysweep.record.driver import standing, sweep_digest
 
 STORAGE = "~/raysweep-runs"
@@ -36,18 +31,12 @@ NOT_UPLOADED = tuple(f"{SECRETS} {CACHES} {RESULTS}".split())
 """File and folder names that never leave the user's machine."""
 STATES = {"SUCCEEDED": "done"}
 OVER = ("done", "failed", "stopped")
-ANSWER_DEADLINE = 10.0
 STOP_DEADLINE = 60
 INQUIRY_DEADLINE = 120.0
 ANSWER = "raysweep-answer "
 """What a line begins with that answers an inquiry."""
 PROGRESS = ("trials", "best", "occupancy")
 """What only a sweep's journal knows of its row."""
-_OURS = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
-
-
-class ClusterError(RaysweepError):
-    """A cluster does not answer, or does not do what it was asked."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +104,8 @@ class Jobs:
 
     def __init__(self, address: str, trust_network: bool = False) -> None:
         self.address, self._trust_network = address, trust_network
-        _probe(address, trust_network)
-        with _talking(address):
+        check_address(address, trust_network)
+        with talking(address):
             from ray.job_submission import JobSubmissionClient
 
             logging.getLogger("ray").setLevel(logging.ERROR)
@@ -132,7 +121,7 @@ class Jobs:
             InputError: a sweep of this name runs in the same storage with other keys, or the cluster lets anyone in.
         """
         if not self._trust_network:
-            _refuse_open(self.address)
+            refuse_open(self.address)
         known = self._rows()
         mine = [row for row in known if re.fullmatch(re.escape(submission.id) + r"(-\d+)?", row["id"])]
         for row in known:
@@ -145,7 +134,7 @@ class Jobs:
         attempt = 1 + max((_attempt(row["id"], submission.id) for row in mine), default=0)
         job = submission.id if attempt == 1 else f"{submission.id}-{attempt}"
         submitted = True
-        with _talking(self.address):
+        with talking(self.address):
             try:
                 self._client.submit_job(
                     submission_id=job,
@@ -204,7 +193,7 @@ class Jobs:
     def logs(self, job: str) -> str:
         """All that a job has printed so far."""
         found = self.find(job)["id"]
-        with _talking(self.address):
+        with talking(self.address):
             return str(self._client.get_job_logs(found))
 
     def follow(self, job: str, write: Callable[[str], None]) -> None:
@@ -215,7 +204,7 @@ class Jobs:
             async for piece in self._client.tail_job_logs(found):
                 write(piece)
 
-        with _talking(self.address):
+        with talking(self.address):
             asyncio.run(drain())
 
     def stop(self, job: str) -> dict[str, Any]:
@@ -223,7 +212,7 @@ class Jobs:
         row = self.find(job)
         if row["state"] in OVER:
             return {**row, "stopped": False}
-        with _talking(self.address):
+        with talking(self.address):
             self._client.stop_job(row["id"])
         deadline = time.monotonic() + STOP_DEADLINE + ANSWER_DEADLINE
         while (row := self.find(row["id"]))["state"] not in OVER:
@@ -235,7 +224,7 @@ class Jobs:
     def _ask(self, question: str, row: dict[str, Any]) -> dict[str, Any]:
         """Have the cluster answer what only it can read, by a job of its own (`raysweep.inquiry`)."""
         words = ["python", "-m", "raysweep.inquiry", question, row["name"], row["storage"]]
-        with _talking(self.address):
+        with talking(self.address):
             asked = self._client.submit_job(entrypoint=shlex.join(words), entrypoint_num_cpus=0)
             deadline = time.monotonic() + INQUIRY_DEADLINE
             while not self._client.get_job_status(asked).is_terminal():
@@ -254,7 +243,7 @@ class Jobs:
         return found
 
     def _rows(self) -> list[dict[str, Any]]:
-        with _talking(self.address):
+        with talking(self.address):
             jobs = self._client.list_jobs()
         rows = [_row(job) for job in jobs if "raysweep" in (job.metadata or {}) and job.submission_id]
         return sorted(rows, key=lambda row: (row["started"] or 0.0, row["id"]))
@@ -296,71 +285,3 @@ def _is_here(named: str, storage: Path | None) -> bool:
 
 def _attempt(job: str, base: str) -> int:
     return int(job[len(base) + 1 :] or 1)
-
-
-def _probe(address: str, trust_network: bool) -> None:
-    """Fail early and plainly: Ray's client has no time limit of its own."""
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        host, port, parts = None, 0, urlsplit("")
-    if parts.scheme not in ("http", "https") or not host:
-        raise InputError("must read http(s)://host:port, as in http://localhost:8265", key="--address", value=address)
-    if parts.scheme == "http" and not trust_network and not _is_loopback(host):
-        hint = f"Use a tunnel (ssh -L {port}:localhost:{port} {host}) and http://localhost:{port}, or --trust-network"
-        rule = "must be https or on this machine: over http others can read the token and what is sent"
-        raise InputError(rule, key="--address", value=address, suggestion=hint)
-    try:
-        socket.create_connection((host, port), timeout=ANSWER_DEADLINE).close()
-    except OSError as error:
-        raise ClusterError(f"no Ray cluster answers at {address} ({error.strerror or error})") from None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _refuse_open(address: str) -> None:
-    """Ask for the jobs as a stranger would: a cluster that answers lets anyone run anything."""
-    try:
-        urlopen(f"{address.rstrip('/')}/api/jobs/", timeout=ANSWER_DEADLINE).close()
-    except (URLError, OSError, ValueError):  # not let in; or no Ray, of which its client will tell
-        return
-    hint = "Start it with RAY_AUTH_MODE=token (docs/security.md), or add --trust-network"
-    rule = "must ask for a token: this cluster lets anyone who reaches it run code"
-    raise InputError(rule, key="--address", value=address, suggestion=hint)
-
-
-@contextmanager
-def _talking(address: str) -> Iterator[None]:
-    """Ask Ray's client for what was asked of us, and say what went wrong in our words.
-
-    Ray lets RAY_ADDRESS outrank the address given, and leaves out what git ignores, which weights often are.
-    """
-    before = dict(os.environ)
-    for name in _OURS:
-        os.environ.pop(name, None)
-    os.environ |= {"RAY_RUNTIME_ENV_IGNORE_GITIGNORE": "1", "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": ""}
-    try:
-        yield
-    except (RaysweepError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise ClusterError(_explain(error, address)) from None
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _explain(error: Exception, address: str) -> str:
-    text = (str(error).strip().splitlines() or [""])[0]
-    if type(error).__name__ == "AuthenticationError":
-        hint = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file with the cluster's token"
-        return f"the cluster at {address} refuses this token ({text}): {hint}"
-    if type(error).__name__ in ("JSONDecodeError", "HTTPError", "KeyError"):
-        return f"what answers at {address} is no Ray dashboard ({text})"
-    return f"the cluster at {address} could not do it: {text or type(error).__name__}"

@@ -23,8 +23,7 @@ import ray.autoscaler
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from raysweep.cluster.jobs import Jobs, Submission
-from raysweep.errors import InputError
+from raysweep.cluster.jobs import Submission
 from raysweep.outcome import SweepResult
 from raysweep.record.lease import living_owner
 from raysweep.sweepfile import load_sweep
@@ -238,11 +237,6 @@ def test_a_cluster_that_asks_for_no_token_gets_no_sweep_unless_that_is_wanted(sw
         assert "--address: must ask for a token: this cluster lets anyone who reaches it run code" in refused
         assert head.ask("status", token=False) == []
         assert head.ask("submit", sweep_file, *sets(TINY), "--trust-network", token=False)["submitted"]
-
-
-def test_nothing_is_sent_over_plain_http_to_another_machine() -> None:
-    with pytest.raises(InputError, match="must be https or on this machine"):
-        Jobs("http://192.0.2.1:8265")
 
 
 def test_an_address_that_does_not_answer_is_named() -> None:
