@@ -11,7 +11,7 @@ from raysweep.engine.blocks import Blocks
 from raysweep.engine.engine import Engine
 from raysweep.engine.trajectory import State
 from raysweep.errors import TrialFailed
-from tests.engine.test_engine import Waiter, method
+from tests.engine.small_am import Waiter, method
 
 N = 11
 
