@@ -1,8 +1,7 @@
-"""What a person sees, through real terminals, pipes and files; the sweeps here are events of a real journal."""
+"""What a person sees of a running sweep, through real terminals, pipes and files."""
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import re
@@ -17,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from raysweep.record.journal import Journal, read_events
+from raysweep.record.journal import read_events
 from raysweep.record.ledger import Ledger
 from raysweep.terminal import Progress, Tally
+from tests.told_sweep import Sweep, Watcher
 
 DEADLINE = 20  # a watchdog, not a measurement
 OPEN = {"trials": None, "row_steps": None}
 FOUR = {"trials": 4, "row_steps": 4000}
-CLI = (sys.executable, "-m", "raysweep.cli")
 
 
 class Screen:
@@ -71,32 +70,6 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
     screen.close()
 
 
-class Sweep:
-    """A sweep of which the test says what happens; everything goes through a journal and a ledger."""
-
-    def __init__(self, folder: Path, *watchers: Callable[[Any, Ledger], None]) -> None:
-        self.ledger = Ledger()
-        self._watchers = watchers
-        self.journal = Journal(folder, self._apply)
-
-    def start(self, number: int, lr: float = 0.1, steps: int = 100) -> None:
-        config = {"lr": lr, "steps": steps}
-        self.journal.append("planned", number=number, key=f"k{number}", config=config, target=steps)
-        self.journal.append("leased", number=number, host="host", tune_trial="t")
-
-    def score(self, number: int, value: float, step: int = 100, **examples: int) -> None:
-        measured = {"objectives": {"response_fd": [value, value, value]}, "metrics": {}, "explanations": None}
-        self.journal.append("milestone", number=number, step=step, **examples, **measured)
-
-    def end(self, number: int, state: str = "done", reason: str | None = None) -> None:
-        self.journal.append("ended", number=number, state=state, reason=reason)
-
-    def _apply(self, event: Any) -> None:
-        self.ledger.apply(event)
-        for watcher in self._watchers:
-            watcher(event, self.ledger)
-
-
 Begin = Callable[..., Sweep]
 
 
@@ -105,7 +78,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     """Starts a sweep that the given watchers follow."""
     begun: list[Sweep] = []
 
-    def start(*watchers: Callable[[Any, Ledger], None]) -> Sweep:
+    def start(*watchers: Watcher) -> Sweep:
         begun.append(Sweep(tmp_path / "mine", *watchers))
         return begun[-1]
 
@@ -322,82 +295,3 @@ def test_chatter_goes_to_the_log_and_progress_to_the_stream_that_was_asked_for(
         "chatter of a process",
         "chatter of its errors",
     ]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where one trial of the quickstart is run."""
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def ran(home: Path, jobs: Path) -> subprocess.CompletedProcess[str]:
-    """That run, with --json."""
-    sets = ("space.lr=0.1", "space.prior_weight=0.1", "space.steps=6", "examples=4", "hosts.cpus=1")
-    command = [*CLI, "run", str(jobs / "quickstart.yaml"), "--storage", "runs", "--json"]
-    command += [part for one in sets for part in ("--set", one)]
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-def test_a_run_with_json_prints_json_alone_and_its_progress_on_standard_error(
-    ran: subprocess.CompletedProcess[str],
-) -> None:
-    assert json.loads(ran.stdout)["number"] == 0
-    features, numerics, noticed, ended = ran.stderr.splitlines()
-    assert features.startswith("response_fd: Fréchet distance in 1-D")
-    assert numerics.startswith("numerics: ")
-    assert noticed == "noticed: a silent node after 10 s, a silent host after 30 s, a step that hangs after 600 s"
-    assert ended.startswith("[1/1] trial 0 done")
-
-
-@pytest.mark.usefixtures("ran")
-def test_explain_takes_a_sweeps_name_and_its_storage(home: Path) -> None:
-    command = [*CLI, "explain", "quickstart", "--storage", "runs", "--examples", "2", "--out", "two"]
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("2 explanations in two")
-    assert {path.name for path in (home / "two").iterdir()} == {"explanations.safetensors", "explanations.png"}
-
-
-@pytest.fixture
-def storage(tmp_path: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """With a sweep whose trials fill several pipes."""
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # as on a user's machine
-    sweep = begin()
-    sweep.start(0)
-    sweep.score(0, 0.5)
-    sweep.end(0, "failed", "for a reason " * 20_000)
-    return tmp_path
-
-
-@pytest.mark.parametrize("verb", ["trials mine", "status"])  # much, which print meets, and a line, found at the end
-@pytest.mark.parametrize("form", ["", "--json"])
-def test_a_reader_that_has_enough_ends_a_verb_silently(storage: Path, verb: str, form: str) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    command = [*CLI, *verb.split(), "--storage", str(storage), *form.split()]
-    try:
-        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
-    finally:
-        os.close(writer)
-    assert (done.returncode, done.stderr) == (1, "")
-
-
-@pytest.mark.parametrize("verb", ["trials mine", "status"])
-def test_a_full_disk_ends_a_verb_with_one_line(storage: Path, verb: str) -> None:
-    with open("/dev/full", "w") as full:
-        command = [*CLI, *verb.split(), "--storage", str(storage)]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (1, "raysweep: No space left on device\n")
-
-
-def test_a_file_that_cannot_be_read_ends_a_verb_with_one_line_that_names_it(storage: Path) -> None:
-    log = storage / "mine" / "logs" / "driver.log"
-    log.parent.mkdir()
-    log.symlink_to("/proc/self/mem")  # a file that opens, and gives an error when it is read
-    command = [*CLI, "logs", "mine", "--storage", str(storage)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "raysweep: Input/output error\n"
