@@ -10,9 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -203,7 +200,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Run the winning configuration again, for as many examples as wanted."""
-    from raysweep.winner import write_explanations_to
+    from raysweep.winner import winner_file, write_explanations_to
 
     with winner_file(best, storage) as file:
         found = write_explanations_to(file, examples, first, out)
@@ -337,19 +334,6 @@ def stop(
         if as_json
         else ("" if row["stopped"] else "was not running: ") + control.in_words(row)
     )
-
-
-@contextmanager
-def winner_file(best: Path, storage: Path) -> Iterator[Path]:
-    """What `best -o` wrote; of a sweep's name, what it would write now."""
-    from raysweep.winner import write_best
-
-    if best.is_file() or best.suffix in (".yaml", ".yml"):
-        yield best
-        return
-    result = SweepResult.load(str(best), storage)
-    with tempfile.TemporaryDirectory() as folder:
-        yield write_best(result, Path(folder) / f"{result.name}.yaml")
 
 
 def _where(storage: Path) -> str:

@@ -59,6 +59,17 @@ def write_best(result: SweepResult, path: Path) -> Path:
     return path
 
 
+@contextmanager
+def winner_file(best: Path, storage: Path) -> Iterator[Path]:
+    """What `best -o` wrote; of a sweep's name, what it would write now."""
+    if best.is_file() or best.suffix in (".yaml", ".yml"):
+        yield best
+        return
+    result = SweepResult.load(str(best), storage)
+    with tempfile.TemporaryDirectory() as folder:
+        yield write_best(result, Path(folder) / f"{result.name}.yaml")
+
+
 def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> dict[str, Any]:
     """Explain with a `best.yaml`; pictures, tensors and, where it can be made, sound go to `out`."""
     from raysweep.explain import explain, media_of
