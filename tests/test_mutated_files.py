@@ -19,6 +19,7 @@ from raysweep.cli import main
 from raysweep.errors import InputError
 from raysweep.sweepfile import load_sweep
 
+pytestmark = pytest.mark.faults
 JOBS = sorted((Path(__file__).parent.parent / "jobs").glob("*.yaml"))
 ODD = [None, True, False, 0, -1, 2, 1.5, 1e300, 2**62, 10**30, float("nan"), float("inf")]
 ODD += ["", " ", "am", "1e-3", "zoo://", "zoo://fashion/test", "a:b", ".", "/", "x\0y", "é\u2028", "${HOME}", "%s{0}"]

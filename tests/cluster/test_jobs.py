@@ -162,6 +162,7 @@ def submitted(head: Head, sweep_file: Path, storage: Path) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.faults
 def test_submitting_a_running_sweep_again_gives_the_same_job(
     head: Head, sweep_file: Path, storage: Path, submitted: dict[str, Any]
 ) -> None:
@@ -206,6 +207,7 @@ def test_secrets_caches_and_results_are_not_uploaded_but_ignored_weights_are(
     assert uploaded - {".gitignore"} == {"my sweep.yaml", "my_models.py", "net.safetensors", "sub/identity.py"}
 
 
+@pytest.mark.faults
 def test_stopping_a_job_ends_it_like_ctrl_c_and_submitting_again_continues_it(
     head: Head, sweep_file: Path, storage: Path
 ) -> None:
@@ -225,12 +227,14 @@ def test_an_unknown_job_is_refused_with_the_nearest_id(head: Head, submitted: di
     assert f"Did you mean '{submitted['id']}'?" in head.ask("status", submitted["id"][:-1], code=2)
 
 
+@pytest.mark.faults
 def test_a_cluster_refuses_who_has_no_token_or_another(head: Head) -> None:
     assert "refuses this token" in head.ask("status", code=1, token=False)
     stranger = Head(head.address, head.folder, "another-token-0123456789")
     assert "refuses this token" in stranger.ask("status", code=1)
 
 
+@pytest.mark.faults
 def test_a_cluster_that_asks_for_no_token_gets_no_sweep_unless_that_is_wanted(sweep_file: Path) -> None:
     with started("") as head:
         refused = head.ask("submit", sweep_file, *sets(TINY), code=2, token=False)

@@ -6,7 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,18 @@ def host_process(name: str = HOST) -> int:
 
 
 def trial_actors() -> list[int]:
-    """Their processes, as Ray titles them: while they wait, and while they are called."""
+    """Processes of this Ray's, as Ray titles them: while they wait, and while they are called."""
     titles = (b"ray::TrialActor", b"ray::ResourceTrainable")
-    lines = ((path.parent.name, path.read_bytes()) for path in Path("/proc").glob("[0-9]*/cmdline"))
-    return [int(process) for process, line in lines if line.startswith(titles)]
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ends in this very moment
+            if (folder / "cmdline").read_bytes().startswith(titles) and parent(parent(int(folder.name))) == os.getpid():
+                found.append(int(folder.name))
+    return found
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def kill(*processes: int) -> None:
@@ -78,6 +87,28 @@ def stop_until_replaced(*processes: int) -> None:
     for process in processes:
         os.kill(process, signal.SIGSTOP)
     threading.Thread(target=resume_when_replaced, args=(list(processes), epoch_of(HOST)), daemon=True).start()
+
+
+@contextmanager
+def no_trial_actors() -> Iterator[list[int]]:
+    """Kill each as soon as it is there; yields those that were killed."""
+    killed: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            for process in set(trial_actors()) - set(killed):
+                with suppress(ProcessLookupError):  # Ray was quicker
+                    kill(process)
+                    killed.append(process)
+
+    killer = threading.Thread(target=watch, daemon=True)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        killer.join()
 
 
 @cache

@@ -21,6 +21,7 @@ REASONS = {
     "raises": "ArithmeticError: too bright",
     "hangs": "neither step nor scoring ended within trial_timeout (2 s), also with nothing else on its host",
     "dies": "its host's process died, also with nothing else on its host",
+    "exhausts memory": "out of memory even with one row in a lane (RuntimeError: ",
 }
 
 
@@ -37,7 +38,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("how", REASONS)
 def test_a_model_that_breaks_fails_its_trials_with_the_reason_and_no_other(home: Path, how: str) -> None:
     breaking = f"{{source: 'own_models:Breaks', weights: breaking.safetensors, args: {{how: {how}}}}}"
-    overrides = (f"models.classifier={breaking}", "space.lr.choice=[3.0, 0.0001]", "trial_timeout=2")
+    few = ("slots=2",) if how == "exhausts memory" else ()  # lanes are halved until they hold one row
+    overrides = (f"models.classifier={breaking}", "space.lr.choice=[3.0, 0.0001]", "trial_timeout=2", *few)
     result = raysweep.run(home / "sweep.yaml", storage=home / how, overrides=overrides)
     trials = result.ledger.trials.values()
     broken = [trial for trial in trials if trial.config["lr"] == 3.0]

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from raysweep.cluster import tuning
 from raysweep.cluster.runtime import ray_runtime
+from raysweep.errors import HostLost
+from raysweep.record.journal import Event
 from raysweep.record.ledger import Ledger
 from tests.cluster.own_home import write_home
 from tests.faults.aftermath import nothing_lost_or_doubled
@@ -17,6 +20,7 @@ from tests.faults.breaking import (
     Once,
     host_process,
     kill,
+    no_trial_actors,
     stop_until_replaced,
     sweep,
     trial_actors,
@@ -68,3 +72,24 @@ def test_trials_whose_actors_are_killed_in_a_race_come_to_the_same_decisions(hom
     storm, calm = sweep(home, "actors", *RACE, on_event=fault), undisturbed(home, *RACE)
     nothing_lost_or_doubled("SIGKILL of all six trial actors of a race", storm, calm, 6, at=fault.at)
     assert storm.ledger.decisions == calm.ledger.decisions
+
+
+def test_a_sweep_whose_trial_actors_all_die_ends_saying_that_it_can_be_continued(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gated = ("models.classifier.source=own_models:Gated", "space.steps=9", "hosts.cpus=1", "concurrency=1")
+
+    def shut(event: Event, ledger: Ledger) -> None:
+        """From the first trial on, so that none gets its answer between two deaths."""
+        if event["event"] == "leased":
+            (home / "shut").touch()
+
+    monkeypatch.setattr(tuning, "TRIAL_FAILURES", 2)  # 20 take more than a minute
+    with (
+        no_trial_actors() as killed,
+        pytest.raises(HostLost, match=r"the actor of trial 0 died 3 times: .*; run the sweep again to continue it"),
+    ):
+        sweep(home, "hopeless", *gated, on_event=shut)
+    (home / "shut").unlink()
+    storm = sweep(home, "hopeless", *gated)
+    nothing_lost_or_doubled("SIGKILL of every trial actor, then none", storm, undisturbed(home, *gated), len(killed))
