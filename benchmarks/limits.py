@@ -121,8 +121,8 @@ def rows_of(method: RowMethod, slots: int, device: torch.device) -> tuple[Rows, 
     """Rows that fill a lane, and their first parameters, on the device."""
     drawn = Rows.of(0, range(slots), VALUES)
     params = method.start(drawn).to(device)
-    values = {name: value.to(device, params.dtype) for name, value in drawn.values.items()}
-    return Rows(drawn.seed.to(device), drawn.example.to(device), drawn.step.to(device), values), params
+    moved = drawn.to(device)
+    return replace(moved, values={name: value.to(params.dtype) for name, value in moved.values.items()}), params
 
 
 def steps_of(methods: list[RowMethod], slots: int, device: torch.device) -> list[Call]:

@@ -43,10 +43,12 @@ class Lane:
         self.device = device or torch.device("cpu")
         self.occupants: list[Occupant | None] = [None] * slots
         self.state: State = {}
-        self.seed, self.example, self.step, self.end = (
-            torch.zeros(slots, dtype=torch.int64, device=self.device) for _ in range(4)
+        self.seed, self.example, self.step, self.draw, self.end = (
+            torch.zeros(slots, dtype=torch.int64, device=self.device) for _ in range(5)
         )
         self.values: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor] = {}
+        """Gradient and what was seen, over the draws of the step that each row is making."""
         self.occupancy = Occupancy()
         self._fresh = False
         """Whether a row that has not made a step yet may be here."""
@@ -75,6 +77,7 @@ class Lane:
         self.example[slot] = trajectory.examples[index]
         self.step[slot] = segment.row_step[index]
         self.end[slot] = segment.end
+        self._blank(slot, self.draw, *self._sums.values())  # a step that was interrupted is made again
         self._fresh = True
         self.occupants[slot] = occupant
 
@@ -94,39 +97,64 @@ class Lane:
     def vacate(self, slot: int) -> None:
         """Free a slot and blank it: padding must not go on with what its last row did."""
         self.occupants[slot] = None
-        for array in (*self.state.values(), *self.values.values(), self.seed, self.example, self.step):
-            array[slot] = 0
+        self._blank(slot, *self.state.values(), *self.values.values(), self.seed, self.example, self.step)
 
     def advance(self) -> tuple[list[int], list[NonFinite]]:
-        """Step every slot once; name the slots whose rows arrived, and free those that are no longer finite.
+        """Take every slot's loss once, and step those that have all losses of their step.
 
         When the method raises, no slot has changed.
+
+        Returns:
+            The slots whose rows arrived, and the rows that are no longer finite, whose slots are free now.
         """
-        rows = Rows(self.seed, self.example, self.step, self.values)
+        rows = Rows(self.seed, self.example, self.step, self.draw, self.values)
         params = self.state["params"].detach().requires_grad_()
         loss = self.method.loss(params, rows)
         (gradient,) = torch.autograd.grad(loss.total.sum(), params)
         with torch.no_grad():
             seen = {name: value.detach() for name, value in loss.seen.items()}
             broken = self._broken(loss.total.detach(), gradient, seen)
-            self._remember(params.detach(), seen)
-            self.state["params"], self.state["first"], self.state["second"] = adam_step(
-                params.detach(), gradient, self.state["first"], self.state["second"], self.values["lr"], self.step
-            )
-            self.step = self.step + 1
+            if self.method.draws is None:
+                self.state |= self._stepped(gradient, seen)
+                self.step = self.step + 1
+            else:
+                self._gather(gradient, seen, self.values[self.method.draws])
         for failure in broken:
             self.vacate(self.occupants.index(failure.occupant))
         arrived = (self.step >= self.end).tolist()
         return [slot for slot in self.occupied if arrived[slot]], broken
 
-    def _remember(self, params: Tensor, seen: dict[str, Tensor]) -> None:
+    def _gather(self, gradient: Tensor, seen: dict[str, Tensor], wanted: Tensor) -> None:
+        """Add one draw, and step the rows that have as many as are `wanted` [B]."""
+        count = self.draw + 1
+        means = {}
+        for name, value in {"gradient": gradient, **seen}.items():
+            if value.is_floating_point():
+                total = self._array(self._sums, name, value).add_(value)
+                value = total / count.view(-1, *[1] * (total.dim() - 1)).to(total.dtype)
+            means[name] = value
+        ready = count >= wanted
+        stepped = self._stepped(means.pop("gradient"), means)
+        self.state |= {name: by_row(ready, new, self.state.get(name, new)) for name, new in stepped.items()}
+        for name, total in self._sums.items():
+            self._sums[name] = by_row(ready, torch.zeros_like(total), total)
+        self.draw, self.step = torch.where(ready, 0, count), self.step + ready
+
+    def _stepped(self, gradient: Tensor, seen: dict[str, Tensor]) -> State:
+        """The state of every slot after a step."""
+        params, first, second = (self.state[name] for name in ("params", "first", "second"))
+        kept = self._remembered(params, seen)
+        params, first, second = adam_step(params, gradient, first, second, self.values["lr"], self.step)
+        return {"params": self.method.project(params), "first": first, "second": second, **kept}
+
+    def _remembered(self, params: Tensor, seen: dict[str, Tensor]) -> State:
         before = {name.removeprefix("kept."): v for name, v in self.state.items() if name.startswith("kept.")}
         after = self.method.remember(before or None, params, seen)
         if before and self._fresh:
             fresh, first = self.step == 0, self.method.remember(None, params, seen)
             after = {name: by_row(fresh, new, after[name]) for name, new in first.items()}
-        self._fresh = False
-        self.state.update({f"kept.{name}": value for name, value in after.items()})
+        self._fresh = self.method.draws is not None  # a row may not have made its first step yet
+        return {f"kept.{name}": value for name, value in after.items()}
 
     def _broken(self, total: Tensor, gradient: Tensor, seen: dict[str, Tensor]) -> list[NonFinite]:
         if math.isfinite(total.sum() + gradient.sum()):
@@ -139,6 +167,11 @@ class Lane:
                 scalars = {name: float(value[slot]) for name, value in seen.items() if value.dim() == 1}
                 found.append(NonFinite(occupant, int(self.step[slot]), scalars))
         return found
+
+    @staticmethod
+    def _blank(slot: int, *arrays: Tensor) -> None:
+        for array in arrays:
+            array[slot] = 0
 
     def _array(self, arrays: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
         if name not in arrays:

@@ -158,7 +158,7 @@ def agree(methods: Callable[[str], Sequence[RowMethod]], seed: int, device: torc
         methods: the method in a precision, once or more.
     """
     full, half = methods("float32")[0], methods("bfloat16")[0]
-    rows = Rows.of(seed, range(PROBES), dict.fromkeys(full.hyperparameters, 0.01))
+    rows = Rows.of(seed, range(PROBES), usual_values(full))
     params = full.start(rows).to(device)
     rows = rows.to(device)
     cosines, errors, losses = [], [], []
@@ -185,7 +185,7 @@ def seconds_per_row_step(methods: Sequence[RowMethod], slots: int, device: torch
     """
     engine = Engine(methods, slots, device)
     failures: list[Any] = []
-    values = dict.fromkeys(methods[0].hyperparameters, 0.01)
+    values = usual_values(methods[0])
     engine.advance("timing", values, 0, range(slots * len(methods)), FOREVER, failures.append)
     with ThreadPoolExecutor(len(methods)) as pool:
         list(pool.map(partial(_step, engine, WARM_UP, 0.0), range(len(methods))))
@@ -212,6 +212,11 @@ def _fastest(seconds: dict[tuple[str, int], float]) -> tuple[str, int]:
         if seconds[pair] < MARGIN * seconds[chosen]:
             chosen = pair
     return chosen
+
+
+def usual_values(method: RowMethod) -> dict[str, float]:
+    """A configuration to try a method with."""
+    return {name: bound.usual for name, bound in method.hyperparameters.items()}
 
 
 def _gradient(method: RowMethod, params: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from raysweep.errors import InputError, did_you_mean
 from raysweep.methods.noise import normal
-from raysweep.methods.row_method import Bound, Loss, Rows, by_row
+from raysweep.methods.row_method import Bound, Loss, RowMethod, Rows, by_row
 
 Direction = Literal["maximise", "minimise"]
 Prior = Literal["log_density", "squared_norm"]
 Record = Literal["best", "last"]
 
 
-class ActivationMaximisation:
+class ActivationMaximisation(RowMethod):
     """One latent per row, moved until the chosen unit's response is extreme.
 
     Args:

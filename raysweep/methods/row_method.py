@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,12 +18,14 @@ class Rows:
         seed: sweep seed of each row, int64 [B].
         example: example index of each row, int64 [B].
         step: updates already made to each row, int64 [B].
+        draw: which of the step's losses this is, int64 [B]; 0 where a step takes one (`RowMethod.draws`).
         values: each hyper-parameter's value per row, [B]; `rows["lr"]` reads one.
     """
 
     seed: Tensor
     example: Tensor
     step: Tensor
+    draw: Tensor
     values: dict[str, Tensor]
 
     def __len__(self) -> int:
@@ -31,10 +34,16 @@ class Rows:
     def __getitem__(self, name: str) -> Tensor:
         return self.values[name]
 
+    @property
+    def key(self) -> tuple[Tensor, ...]:
+        """What noise that is new with each loss is keyed by."""
+        return self.seed, self.example, self.step, self.draw
+
     def to(self, device: torch.device) -> Rows:
         """The same rows on a device."""
         values = {name: value.to(device) for name, value in self.values.items()}
-        return Rows(self.seed.to(device), self.example.to(device), self.step.to(device), values)
+        seed, example, step, draw = (part.to(device) for part in self.key)
+        return Rows(seed, example, step, draw, values)
 
     @staticmethod
     def of(seed: int, examples: range, values: dict[str, float], dtype: torch.dtype = torch.float64) -> Rows:
@@ -44,6 +53,7 @@ class Rows:
             seed=torch.full((count,), seed, dtype=torch.int64),
             example=torch.tensor(list(examples), dtype=torch.int64),
             step=torch.zeros(count, dtype=torch.int64),
+            draw=torch.zeros(count, dtype=torch.int64),
             values={name: torch.full((count,), float(value), dtype=dtype) for name, value in values.items()},
         )
 
@@ -65,19 +75,25 @@ class RowMethod(Protocol):
     """An explanation found by optimising one set of parameters per row.
 
     No method of it may let a row depend on another: no batch statistics, no means over rows, no joint stopping.
-    `hyperparameters` names what a configuration must give beside `steps`; each is a number at or above its bound.
+    `hyperparameters` names what a configuration must give beside `steps`; each is a number within its bound.
     """
 
     name: str
     hyperparameters: dict[str, Bound]
+    draws: str | None = None
+    """The hyper-parameter that says of how many losses, each with noise of its own, a step takes the mean."""
 
     def start(self, rows: Rows) -> Tensor:
-        """First parameters, `[B, *shape]`; a function of (seed, example) alone, so all configurations share it."""
+        """First parameters, `[B, *shape]`; random ones from (seed, example) alone, so all configurations share them."""
         ...
 
     def loss(self, params: Tensor, rows: Rows) -> Loss:
         """Each row's loss at `params`."""
         ...
+
+    def project(self, params: Tensor) -> Tensor:
+        """The parameters after an update, brought back to where they may lie; by default anywhere."""
+        return params
 
     def remember(self, kept: dict[str, Tensor] | None, params: Tensor, seen: dict[str, Tensor]) -> dict[str, Tensor]:
         """What a row keeps of the step just made, `{name: [B, ...]}`; `kept` is None before the first step."""
@@ -90,14 +106,29 @@ class RowMethod(Protocol):
 
 @dataclass(frozen=True)
 class Bound:
-    """A hyper-parameter's lower bound; `open` excludes the bound itself."""
+    """What numbers a hyper-parameter may be.
+
+    Args:
+        low, high: it lies between these.
+        open: it is neither of them.
+        whole: it is an integer.
+        default: what it is where a sweep file says nothing; None: it must say it.
+        usual: a value to try a method's speed and precision with.
+    """
 
     low: float
+    high: float = math.inf
     open: bool = False
+    whole: bool = False
+    default: float | None = None
+    usual: float = 0.01
 
     def holds(self, value: float) -> bool:
         """Whether `value` obeys the bound."""
-        return value > self.low if self.open else value >= self.low
+        inside = self.low < value < self.high if self.open else self.low <= value <= self.high
+        return inside and (not self.whole or float(value).is_integer())
 
     def __str__(self) -> str:
-        return f"must be {'above' if self.open else 'at least'} {self.low:g}"
+        low = f"{'above' if self.open else 'at least'} {self.low:g}"
+        high = f" and {'below' if self.open else 'at most'} {self.high:g}" if math.isfinite(self.high) else ""
+        return f"must be {'a whole number ' * self.whole}{low}{high}"
