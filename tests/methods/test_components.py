@@ -1,0 +1,50 @@
+"""Groupings of a sample's elements into the components of a mask."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from raysweep.errors import InputError
+from raysweep.methods.components import Components, channels, elements, patches, pixels
+
+
+def test_patches_cover_a_map_row_by_row_and_are_narrower_at_the_edge() -> None:
+    labels = patches((2, 3, 5), 2)
+    assert labels[0].tolist() == [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]
+    assert torch.equal(labels[0], labels[1])
+
+
+def test_pixels_elements_and_channels_group_what_they_say() -> None:
+    assert pixels((3, 2, 2)).tolist() == [[[0, 1], [2, 3]]] * 3
+    assert elements((2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert channels((2, 3)).tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
+def test_a_mask_is_spread_over_the_elements_of_its_components() -> None:
+    components = Components(channels((2, 3)), (2, 3))
+    spread = components.spread(torch.tensor([[0.25, 0.75], [1.0, 0.0]]), torch.tensor([0, 0]))
+    assert spread.tolist() == [[[0.25] * 3, [0.75] * 3], [[1.0] * 3, [0.0] * 3]]
+
+
+def test_each_sample_may_have_a_grouping_of_its_own() -> None:
+    labels = torch.tensor([[[0, 0, 1]], [[0, 2, 2]]])
+    components = Components(labels, (1, 3))
+    mask = torch.tensor([[0.1, 0.2, 0.3]])
+    assert components.spread(mask, torch.tensor([0]))[0, 0].tolist() == pytest.approx([0.1, 0.1, 0.2])
+    assert components.spread(mask, torch.tensor([1]))[0, 0].tolist() == pytest.approx([0.1, 0.3, 0.3])
+    assert components.present(torch.tensor([0, 1])).tolist() == [[True, True, False], [True, False, True]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.zeros(1, 4, dtype=torch.int64), r"method\.components: must label every element.*\[1, 3\].*\[1, 4\]"),
+        (torch.tensor([[0, -1, 1]]), "must cover the whole input.*1 of 3 elements have none"),
+        (torch.tensor([[0, 2, 2]]), "from 0 to 2 without a gap.*component 1"),
+    ],
+    ids=["another shape", "a gap in the cover", "a gap in the numbers"],
+)
+def test_a_grouping_that_does_not_fit_is_refused(labels: torch.Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Components(labels, (1, 3))
