@@ -15,8 +15,8 @@ from raysweep.sources import is_callable_name, locate
 from raysweep.submission import is_uploaded
 from raysweep.zoo import SCHEME
 
-EXPLAINS = ("generator", "classifier")
-"""The networks that an explanation needs; judge and objectives only score it, and their files are not carried."""
+EXPLAINS = ("generator", "inpainter", "classifier")
+"""The networks that an explanation may need; judge and objectives only score it, and their files are not carried."""
 FILES = "files"
 
 
@@ -37,7 +37,7 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
     """
     document = copy.deepcopy(document)
     (folder / FILES).mkdir(parents=True)
-    networks = {role: document["models"][role] for role in EXPLAINS}
+    networks = {role: document["models"][role] for role in EXPLAINS if role in document["models"]}
     for count, (key, model, part) in enumerate(_named_files(networks)):
         path = locate(model[part], folder=home, key=key)
         model[part] = f"{FILES}/{count}-{path.name}"

@@ -207,7 +207,8 @@ def explain(
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        print(f"{examples} explanations in {out} (mean response {found['response']:.4g})")
+        means = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if name != "files")
+        print(f"{examples} explanations in {out} (mean {means})")
 
 
 @app.command()

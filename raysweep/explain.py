@@ -24,7 +24,8 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
         first_example: index of the first; the sweep itself used 0 to N − 1.
 
     Returns:
-        `explanation` [N, ...] float32, `latent` [N, d], `response` [N] float64.
+        `explanation` [N, ...] float32 and what else the method gives: `latent` [N, d] and `response` [N]; or `mask`
+        and `sample` [N, ...] and `distortion` [N].
 
     Raises:
         InputError: the file does not hold one configuration, or what it names does not load.
@@ -45,8 +46,8 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     with located(file):
         check_space(file.sweep)
         config = only_configuration(file.sweep)
-        workload = explaining_workload(file)
-        workload.check_networks()
+        workload = explaining_workload(file, first_example + examples)
+        workload.explainer.check(None)
     outcomes: list[Any] = []
     values = {name: float(value) for name, value in config.items() if name != "steps"}
     wanted = range(first_example, first_example + examples)
@@ -59,15 +60,8 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
         engine.run()
         if isinstance(outcomes[0], RaysweepError):
             raise outcomes[0]
-        seen = kept(outcomes[0])
-        show = Showing(workload, slots, device)
-        explanations = show.explanations(seen)
-        responses = show.responses(explanations)
-    return {
-        "explanation": explanations.astype(np.float32),
-        "latent": seen["latent"].float().numpy(),
-        "response": responses,
-    }
+        found = Showing(workload, slots, device).found(kept(outcomes[0]), values)
+    return {"explanation": found.explanation.astype(np.float32), **found.tensors}
 
 
 def media_of(best: str | Path) -> str:
@@ -77,18 +71,21 @@ def media_of(best: str | Path) -> str:
 
     file = load_sweep(best)
     with located(file):
-        return explaining_workload(file).media
+        return explaining_workload(file, file.sweep.examples).media
 
 
-def explaining_workload(file: SweepFile) -> Workload:
-    """Generator and classifier, without what only scores: no judge, no features.
+def explaining_workload(file: SweepFile, examples: int) -> Workload:
+    """The method's networks for so many examples, without what only scores: no judge, no features.
 
-    The data are read only for what they alone say: which unit a class stands for, or how explanations are shown.
+    The data are read only for what they alone say: the samples that are explained, which unit a class stands for, or
+    how explanations are shown.
     """
     from raysweep.engine.workload import Workload
     from raysweep.preflight import workload_spec
 
-    return Workload(replace(workload_spec(file), judge=None, objectives=()))
+    per_class = file.sweep.method.name == "rde" and file.sweep.method.per == "class"
+    count = file.sweep.examples if per_class else examples
+    return Workload(replace(workload_spec(file), judge=None, objectives=(), examples=count))
 
 
 def only_configuration(sweep: Sweep) -> dict[str, Any]:

@@ -23,7 +23,15 @@ from raysweep.sweepfile import Sweep, SweepFile
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import Workload
-    from raysweep.methods.row_method import Bound
+    from raysweep.methods import Bound
+
+
+PER_ROW = {
+    "distortion": "half the squared change of the score when what the mask removes is filled, mean over draws",
+    "sparsity": "the share of the components that the mask keeps",
+    "rate_distortion": "area under the distortion of the mask's most important components, from none to all of them",
+}
+"""Objectives that are a mean of the examples' own numbers, in words."""
 
 
 @dataclass(frozen=True)
@@ -95,24 +103,23 @@ def check_workload(file: SweepFile) -> Workload:
 
 def check_space(sweep: Sweep) -> None:
     """Every hyper-parameter of the method, and no other, with values that it can take."""
-    from raysweep.methods.am import ActivationMaximisation
-    from raysweep.methods.row_method import Bound
+    from raysweep.methods import METHODS, Bound
 
-    bounds = {**ActivationMaximisation.hyperparameters, "steps": Bound(1)}
-    space = sweep.parsed_space
+    method, space = METHODS[sweep.method.name], sweep.parsed_space
+    bounds = {**method.hyperparameters_of(sweep.method.model_dump()), "steps": Bound(1, whole=True)}
     for parameter in space.parameters:
         key = f"space.{parameter.name}"
         if parameter.name not in bounds:
             hint = did_you_mean(parameter.name, bounds)
             raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)
         check_values(parameter.domain, bounds[parameter.name], key)
-        if parameter.name == "steps":
+        if bounds[parameter.name].whole:
             check_whole(parameter.domain, key)
         if parameter.when:
             rule = f"must be left out: {sweep.method.name} needs {parameter.name} in every configuration"
             raise InputError(rule, key=f"{key}.when", value=dict(parameter.when))
-    for name in bounds:
-        if name not in space:
+    for name, bound in bounds.items():
+        if name not in space and bound.default is None:
             raise InputError(f"must be given: {sweep.method.name} needs it", key=f"space.{name}")
 
 
@@ -151,12 +158,14 @@ def workload_spec(file: SweepFile) -> Any:
     return WorkloadSpec(
         method=sweep.method.name,
         options=sweep.method.model_dump(exclude={"name"}),
-        generator=source(sweep.models.generator),  # type: ignore[arg-type]
+        generator=source(sweep.models.generator),
+        inpainter=source(sweep.models.inpainter),
         classifier=source(sweep.models.classifier),  # type: ignore[arg-type]
         judge=source(sweep.models.judge),
         data=sweep.data.source,
         media=sweep.data.media,
         target=sweep.target.class_,
+        each=sweep.target.each,
         layer=sweep.target.layer,
         unit=sweep.target.unit,
         direction=sweep.direction,
@@ -176,6 +185,8 @@ def describe_objectives(workload: Workload) -> Iterator[str]:
             what = f"responses of {workload.readout(workload.classifier.module).reads} of {spec.classifier.source}"
             extreme = "highest" if spec.direction == "maximise" else "lowest"
             yield f"response_fd: Fréchet distance in 1-D, {what}, to the {spec.examples} {extreme} of {spec.data}"
+        elif one.name in PER_ROW:
+            yield f"{one.name}: {PER_ROW[one.name]}"
         else:
             model = (one.model or spec.classifier).source
             layer = getattr(workload.features(one.name), "reads", "Inception 2015-12-05 features")

@@ -24,8 +24,14 @@ _RULES = {
 
 def schema_errors(error: ValidationError, model: type[BaseModel]) -> list[InputError]:
     """One error for each key that does not hold; a key that is only misspelt is not also reported as absent."""
-    details = {_location(detail): detail for detail in error.errors()}
-    unknown = {place: _fields(model, place[:-1]) for place, d in details.items() if d["type"] == "extra_forbidden"}
+    found_by_pydantic = [_plain(detail) for detail in error.errors()]
+    details = {_location(detail): detail for detail in found_by_pydantic}
+    tags = {_location(detail): _tag(detail) for detail in found_by_pydantic}
+    unknown = {
+        place: _fields(model, place[:-1], tags[place])
+        for place, detail in details.items()
+        if detail["type"] == "extra_forbidden"
+    }
     misspelt = {(*place[:-1], nearest(str(place[-1]), fields)) for place, fields in unknown.items()}
     found = []
     for place, detail in details.items():
@@ -42,10 +48,29 @@ def schema_errors(error: ValidationError, model: type[BaseModel]) -> list[InputE
     return found
 
 
+def _plain(detail: Any) -> Any:
+    """What is said of the method's name, as of any other key with choices."""
+    if detail["type"] == "union_tag_not_found":
+        return {**detail, "type": "missing", "loc": (*detail["loc"], "name")}
+    if detail["type"] == "union_tag_invalid":
+        expected = {"expected": detail["ctx"]["expected_tags"]}
+        name = detail["input"]["name"]
+        return {**detail, "type": "literal_error", "loc": (*detail["loc"], "name"), "input": name, "ctx": expected}
+    return detail
+
+
 def _location(detail: Any) -> tuple[Any, ...]:
-    """The path of keys; of a union (a class is text or a number) pydantic tells the branch too."""
+    """The path of keys; of a union (a class is text or a number, a method one of several) pydantic tells the branch."""
     place = tuple(detail["loc"])
+    if _tag(detail) is not None:
+        place = (place[0], *place[2:])
     return place[:-1] if place[-2:-1] == ("class",) else place
+
+
+def _tag(detail: Any) -> str | None:
+    """Which method's keys are spoken of."""
+    place = detail["loc"]
+    return place[1] if len(place) > 2 and place[0] == "method" else None
 
 
 def _broken(detail: Any, key: str, model: type[BaseModel], place: tuple[Any, ...]) -> InputError:
@@ -69,12 +94,14 @@ def _broken(detail: Any, key: str, model: type[BaseModel], place: tuple[Any, ...
     return InputError(rule.format(**detail.get("ctx", {})), key=key, value=value, suggestion=hint)
 
 
-def _fields(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
-    """The keys that there may be at `place`."""
+def _fields(model: type[BaseModel], place: tuple[Any, ...], tag: str | None = None) -> list[str]:
+    """The keys that there may be at `place`; of a method those of the one that `tag` names."""
     schema: Any = model.model_json_schema(by_alias=True)
     definitions = schema.get("$defs", {})
     for part in place:
         schema = schema["items"] if isinstance(part, int) else schema["properties"][part]
+        if tag is not None and "discriminator" in schema:
+            schema = {"$ref": schema["discriminator"]["mapping"][tag]}
         options = schema.get("anyOf", [schema])
         schema = next((option for option in options if "$ref" in option or "items" in option), schema)
         schema = definitions[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema

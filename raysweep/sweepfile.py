@@ -13,11 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from raysweep.document import Document
 from raysweep.errors import InputError, RaysweepError, nearest
-from raysweep.record.store import check_uri
+from raysweep.rules import check_between_keys
 from raysweep.schema_errors import schema_errors
 from raysweep.search.domains import parse_domain
-from raysweep.search.policies import make_policy
-from raysweep.search.samplers import check_sampler
 from raysweep.search.space import Space, parse_space
 from raysweep.yaml_source import parse_yaml
 
@@ -55,16 +53,18 @@ class DataKeys(_Keys):
 class TargetKeys(_Keys):
     """What is explained: a class by name or index, or unit `unit` of the named layer `layer` (spatial mean).
 
-    A class with a `layer` is the class's unit of that layer: the logits of a network that ends in a softmax.
+    A class with a `layer` is the class's unit of that layer: the logits of a network that ends in a softmax. Of methods
+    that explain samples, `each` sample may have a class of its own.
     """
 
     class_: str | int | None = Field(None, alias="class")
+    each: Literal["predicted", "label"] | None = None
     layer: str | None = None
     unit: int | None = Field(None, ge=0)
 
 
-class MethodKeys(_Keys):
-    """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
+class AmKeys(_Keys):
+    """Activation maximisation and its named variants."""
 
     name: Literal["am"]
     prior: Literal["log_density", "squared_norm"] = "log_density"
@@ -72,10 +72,30 @@ class MethodKeys(_Keys):
     min_improvement: float = Field(0.0, ge=0)
 
 
+class RdeKeys(_Keys):
+    """Rate-distortion explanations and their named variants.
+
+    `components` are pixels, patches (of `patch` × `patch`), elements or channels, a .npy file or `module:callable`.
+    """
+
+    name: Literal["rde"]
+    mask: Literal["concrete", "relaxed"] = "concrete"
+    per: Literal["example", "class"] = "example"
+    components: str = "pixels"
+    patch: int = Field(4, ge=1)
+    fill: Literal["gaussian", "constant", "mean", "blur", "inpainter"] = "gaussian"
+    fill_value: float = 0.0
+    blur: float = Field(2.0, gt=0)
+
+
+MethodKeys = Annotated[AmKeys | RdeKeys, Field(discriminator="name")]
+"""The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
+
+
 class ObjectiveKeys(_Keys):
     """A score: `model` and `layer` say whose features (default: the classifier's penultimate layer)."""
 
-    name: Literal["response_fd", "feature_fd", "kid", "fid"]
+    name: Literal["response_fd", "feature_fd", "kid", "fid", "distortion", "sparsity", "rate_distortion"]
     model: Annotated[ModelKeys, _short("source")] | None = None
     layer: str | None = None
 
@@ -83,7 +103,8 @@ class ObjectiveKeys(_Keys):
 class ModelsKeys(_Keys):
     """The networks of a sweep; `judge` is an independent classifier that only measures recognition."""
 
-    generator: Annotated[ModelKeys, _short("source")]
+    generator: Annotated[ModelKeys, _short("source")] | None = None
+    inpainter: Annotated[ModelKeys, _short("source")] | None = None
     classifier: Annotated[ModelKeys, _short("source")]
     judge: Annotated[ModelKeys, _short("source")] | None = None
 
@@ -244,7 +265,7 @@ def check_sweep(document: Document, folder: Path) -> SweepFile:
     try:
         if not file.folder.is_dir():
             raise InputError("must be a folder that exists", key="folder", value=sweep.folder)
-        _check_between_keys(sweep)
+        check_between_keys(sweep)
     except InputError as error:
         raise file.located(error) from None
     return file
@@ -274,34 +295,6 @@ def _read(file: Path) -> str:
         hint = f"Did you mean '{file.with_name(close)}'?" if close else None
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot be read: {reason}", file=str(file), suggestion=hint) from None
-
-
-def _check_between_keys(sweep: Sweep) -> None:
-    """The rules that hold between keys."""
-    space, target = sweep.parsed_space, sweep.target
-    check_uri(sweep.mlflow, "mlflow")
-    check_sampler(space, sweep.search.sampler, len(sweep.objective))
-    if sweep.search.sampler != "grid" and sweep.budget == BudgetKeys():
-        raise InputError(
-            f"must be given with the {sweep.search.sampler} sampler, which never ends by itself",
-            key="budget",
-            suggestion="Write budget: {trials: 50}",
-        )
-    if "steps" in space:
-        stop = sweep.stop.model_dump()
-        make_policy(stop.pop("scheduler"), space["steps"].domain, sweep.concurrency, sweep.examples, **stop)
-    if (target.class_ is None) == (target.unit is None) or (target.unit is not None and target.layer is None):
-        found = target.model_dump(by_alias=True, exclude_none=True)
-        raise InputError("must be either a class, or a layer with a unit", key="target", value=found)
-    hosts = sweep.hosts
-    if hosts.count is not None and hosts.max is not None:
-        raise InputError("must not be given with hosts.max, which is the same", key="hosts.count", value=hosts.count)
-    if hosts.min > hosts.most:
-        raise InputError(f"must be at most {hosts.most}, the number of hosts", key="hosts.min", value=hosts.min)
-    names = [objective.name for objective in sweep.objective]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise InputError("must not name an objective twice", key=f"objective.{index}", value=name)
 
 
 __all__ = ["RaysweepError", "Sweep", "SweepFile", "SweepFileErrors", "check_sweep", "load_sweep"]

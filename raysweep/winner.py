@@ -17,10 +17,11 @@ from raysweep.errors import InputError
 from raysweep.outcome import SweepResult
 from raysweep.record.explanations import write_explanations
 from raysweep.record.occupancy import occupancy_in_words
+from raysweep.record.overlay import looked_at
 from raysweep.record.registry import register_champion
 from raysweep.record.report.page import ReportInput, write_report
 from raysweep.record.sheets import contact_sheet, write_audio
-from raysweep.sweepfile import Sweep
+from raysweep.sweepfile import ModelsKeys, Sweep
 
 NAME_LIMIT, SUFFIX = 100, "-best"
 """How long a sweep's name may be, and what the winner's ends with."""
@@ -82,10 +83,11 @@ def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> d
     with writing(tensors, "--out"):
         files = [write_explanations(tensors, found)]
         title = f"{best.stem}: {examples} explanations"
-        files.append(contact_sheet(found["explanation"], media, sheet, title=title))
+        files.append(contact_sheet(looked_at(found, media), media, sheet, title=title))
         if media == "logmel" and write_audio(found["explanation"], sound):
             files.append(sound)
-    return {"response": float(found["response"].mean()), "files": [str(file) for file in files]}
+    means = {name: float(value.mean()) for name, value in found.items() if value.ndim == 1}
+    return {**means, "files": [str(file) for file in files]}
 
 
 @contextmanager
@@ -117,14 +119,14 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
     sweep = ledger.sweep
     if sweep is None:
         raise InputError("this sweep has not begun: its journal is empty", value=result.name)
-    target = sweep["target"]
+    target, models = sweep["target"], sweep["models"]
     what = target.get("class", f"{target.get('layer')}, unit {target.get('unit')}")
+    if "each" in target:
+        what = f"each example's own class ({target['each']})"
     description = {
         "method": sweep["method"]["name"],
-        "target": f"{sweep['direction']} {what}",
-        "generator": sweep["models"]["generator"]["source"],
-        "classifier": sweep["models"]["classifier"]["source"],
-        **({"judge": sweep["models"]["judge"]["source"]} if "judge" in sweep["models"] else {}),
+        "target": f"{sweep['direction']} {what}" if "generator" in models else str(what),
+        **{role: models[role]["source"] for role in ModelsKeys.model_fields if role in models},
         "data": sweep["data"]["source"],
         "objective": "; ".join(ledger.objectives_in_words),
         "examples": str(sweep["examples"]),

@@ -128,7 +128,7 @@ def test_an_unknown_key_that_is_like_none_is_refused_with_all_of_them(path: Path
 def test_a_key_left_out_is_named_with_the_line_of_what_lacks_it(path: Path) -> None:
     assert refusal(path, "data: images.npz\n", "") == "sweep.yaml:1: data: must be given"
     message = refusal(path, "  generator: nets:generator\n", "")
-    assert message == "sweep.yaml:3: models.generator: must be given"
+    assert message == "sweep.yaml:3: models.generator: must be given: am needs one"
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,10 @@ def test_a_target_may_be_written_in_any_of_these_ways(path: Path, target: str, e
         ("respnse_fd", "15: objective: no such choice (found 'respnse_fd'). Did you mean 'response_fd'?"),
         ("{layer: x}", "15: objective.name: must be given"),
         ("", "15: objective: must have a value"),
-        ("[kid, 5]", "15: objective.1: no such choice (found 5). Valid: feature_fd, fid, kid, response_fd"),
+        (
+            "[kid, 5]",
+            "15: objective.1: no such choice (found 5). Valid: distortion, feature_fd, fid, kid, rate_distortion, response_fd, sparsity",
+        ),
     ],
 )
 def test_objectives_that_are_none_are_refused(path: Path, objective: str, message: str) -> None:

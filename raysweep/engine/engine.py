@@ -84,7 +84,7 @@ class Engine:
         `owner` is the sweep that the rows are counted for; `store` is where it keeps what they reach, at `to` and at
         the steps `via` which they pass.
         """
-        store = store or self.store
+        store, values = store or self.store, self.method.complete(values)
         of = TrajectoryId(key, seed, examples)
         found = store.nearest(of, to)  # it may read a file, so not under the lock
         with self._changed:

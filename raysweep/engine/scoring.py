@@ -1,4 +1,4 @@
-"""A trial's milestone as numbers: its objectives with intervals, what the judge says, and the means of what was seen.
+"""A trial's milestone as numbers: its objectives with intervals, what the judge says, and means over its rows.
 
 The real data's side (the reference) is computed once per sweep and kept in the sweep's folder. The file's name is a
 hash of all that it depends on, so that whoever finds it may use it.
@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from raysweep.engine.explainers import Found
 from raysweep.engine.showing import Showing
 from raysweep.engine.trajectory import State, kept
-from raysweep.engine.workload import Workload
+from raysweep.engine.workload import COMPARE_FEATURES, Workload
 from raysweep.errors import TrialFailed
 from raysweep.models.readout import Readout
 from raysweep.objectives.bootstrap import resamples
 from raysweep.objectives.frechet import Reference, score_frechet
 from raysweep.objectives.kid import KernelReference, score_kid
+from raysweep.objectives.mean import score_mean
 from raysweep.objectives.recognition import score_recognition
 from raysweep.objectives.response import reference_responses, score_response
 from raysweep.objectives.score import Score
@@ -62,12 +64,12 @@ class Scorer:
         self._features = {
             one.name: workload.features(one.name).to(device)
             for one in workload.spec.objectives
-            if one.name != "response_fd"
+            if one.name in COMPARE_FEATURES
         }
         self._reference = self._load_reference(folder)
 
-    def score(self, state: State, weights: dict[str, float]) -> Scored:
-        """Score one trial's rows where they stand: all N, or the first m of them.
+    def score(self, state: State, values: dict[str, float]) -> Scored:
+        """Score one trial's rows where they stand: all N, or the first m of them; `values` are its hyper-parameters'.
 
         The reference is the one for N whatever m is.
 
@@ -75,23 +77,17 @@ class Scorer:
             TrialFailed: an explanation or a score is not finite.
         """
         with self._lock:
-            seen = kept(state)
-            explanation = self._show.explanations(seen)
-            responses = self._show.responses(explanation)
-            if not np.isfinite(explanation).all():
+            found = self._show.found(kept(state), values)
+            if not np.isfinite(found.explanation).all():
                 raise TrialFailed("the explanations are not finite")
-            indices = self._indices(len(responses))
-            objectives = {one.name: self._objective(one.name, responses, explanation, indices) for one in self._specs}
+            indices = self._indices(len(found.explanation))
+            objectives = {one.name: self._objective(one.name, found, indices) for one in self._specs}
             for name, score in objectives.items():
                 if not np.isfinite([score.value, score.low, score.high]).all():
                     raise TrialFailed(f"{name} is {score.value}, with the interval {score.low} to {score.high}")
-            metrics = {
-                "response": float(responses.mean()),
-                "prior_term": -float(seen["prior"].double().mean()) * weights["prior_weight"],
-                **self._recognition(explanation, indices),
-            }
-        tensors = {"explanation": explanation.astype(np.float32), "response": responses}
-        tensors["latent"] = seen["latent"].float().numpy()
+            metrics = {name: float(numbers.mean()) for name, numbers in found.numbers.items() if name not in objectives}
+            metrics |= self._recognition(found.explanation, indices)
+        tensors = {"explanation": found.explanation.astype(np.float32), **found.tensors}
         tensors |= {f"replicates.{name}": score.replicates for name, score in objectives.items()}
         return Scored(objectives, metrics, tensors)
 
@@ -105,10 +101,12 @@ class Scorer:
             self._resamples[rows] = resamples(self.workload.spec.seed, rows)
         return self._resamples[rows]
 
-    def _objective(self, name: str, responses: np.ndarray, explanation: np.ndarray, indices: np.ndarray) -> Score:
+    def _objective(self, name: str, found: Found, indices: np.ndarray) -> Score:
         if name == "response_fd":
-            return score_response(responses, Reference.from_arrays(self._part(name)), indices)
-        features = self._show.batched(self._features[name], torch.from_numpy(explanation))
+            return score_response(found.numbers["response"], Reference.from_arrays(self._part(name)), indices)
+        if name not in COMPARE_FEATURES:
+            return score_mean(found.numbers[name], indices)
+        features = self._show.batched(self._features[name], torch.from_numpy(found.explanation))
         if name == "kid":
             part = self._part(name)
             return score_kid(features, KernelReference(part["features"], float(part["within"])), indices)
@@ -140,7 +138,7 @@ class Scorer:
         spec = self.workload.spec
         depends_on = {
             "identity": self.workload.identity,
-            "target": [spec.layer, self.workload.unit, spec.direction],
+            "target": [spec.target, spec.layer, spec.unit, spec.each, spec.direction],
             "objectives": [[one.name, one.layer] for one in self._specs],
             "examples": spec.examples,
             "numerics": [spec.scoring_precision, self.slots, self.device.type],
@@ -149,11 +147,13 @@ class Scorer:
         return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
 
     def _fit(self, name: str) -> dict[str, np.ndarray]:
-        spec, data = self.workload.spec, torch.from_numpy(self.workload.data.x)
+        spec, data = self.workload.spec, torch.from_numpy(self.workload.explainer.real)
         if name == "response_fd":
             direction: Any = spec.direction
-            extreme = reference_responses(self._show.responses(data), spec.examples, direction)
-            return Reference.fit(extreme).to_arrays()
+            responses = self._show.batched(self._show.method.response, data)
+            return Reference.fit(reference_responses(responses, spec.examples, direction)).to_arrays()
+        if name not in COMPARE_FEATURES:
+            return {}
         if name == "kid":
             pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]
             return asdict(KernelReference.fit(self._show.batched(self._features[name], data[np.sort(pick)])))

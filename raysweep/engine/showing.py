@@ -1,6 +1,6 @@
-"""What a row found, as it is shown and scored: in full precision and batches of one fixed shape.
+"""What rows found, as it is shown and scored: in full precision and batches of one fixed shape.
 
-Rows may have been stepped in bfloat16; the explanation is made, and its response read, in float32 or better.
+Rows may have been stepped in bfloat16; what they found is made and read in float32 or better.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from raysweep.engine.explainers import Found
 from raysweep.engine.workload import Workload
 
 
@@ -24,18 +25,23 @@ class Showing:
 
     def __init__(self, workload: Workload, slots: int, device: torch.device) -> None:
         self.slots, self.device = slots, device
+        self.explainer = workload.explainer
         self.method: Any = workload.methods(1, device, workload.spec.scoring_precision)[0]
 
-    def explanations(self, kept: dict[str, Tensor]) -> np.ndarray:
-        """[N, ...] float64, of what N rows keep."""
-        return self.batched(self.method.explain, kept)
-
-    def responses(self, samples: np.ndarray | Tensor) -> np.ndarray:
-        """The explained unit's response [N], float64, to samples [N, ...]."""
-        return self.batched(self.method.response, torch.as_tensor(samples))
+    def found(self, kept: dict[str, Tensor], values: dict[str, float]) -> Found:
+        """What N rows with these hyper-parameters' values found, from what they keep."""
+        return self.explainer.found(self, kept, self.method.complete(values))
 
     def batched(self, function: nn.Module | Callable[[Any], Tensor], inputs: Any) -> np.ndarray:
-        """`function` over all rows in batches of one fixed shape, padded, so that a row's numbers are its own."""
+        """`function` over all rows in batches of one fixed shape, padded, so that a row's numbers are its own.
+
+        Args:
+            function: inputs -> [B, ...].
+            inputs: [N, ...], or several such by name, of which `function` gets a dict.
+
+        Returns:
+            [N, ...] float64.
+        """
         rows = inputs if isinstance(inputs, dict) else {"": inputs}
         count = len(next(iter(rows.values())))
         found = []

@@ -17,28 +17,23 @@ from torch import nn
 
 from raysweep.data import Dataset, load_data
 from raysweep.data.dataset import class_unit
+from raysweep.engine.explainers import EXPLAINERS
 from raysweep.errors import InputError
 from raysweep.methods import RowMethod
-from raysweep.methods.am import ActivationMaximisation
-from raysweep.models.fit import (
-    check_data_fit,
-    check_features,
-    check_fit,
-    check_gradient,
-    check_range,
-    generate,
-    latents_for,
-)
+from raysweep.models.fit import check_data_fit, check_features, check_fit
 from raysweep.models.inception import InceptionFID
 from raysweep.models.independence import check_rows_independent
 from raysweep.models.load import load_model
 from raysweep.models.model import Model, ModelSource
-from raysweep.models.prepare import prepare
 from raysweep.models.readout import Readout, TwoLogits, features_readout
 from raysweep.models.squashed import check_unsquashed
 
 DTYPES = {"auto": torch.float32, "float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 """Of the networks; "auto" stands for the usual one until a sweep has chosen."""
+
+
+COMPARE_FEATURES = ("feature_fd", "kid", "fid")
+"""Objectives that compare a network's features of explanations and of real samples."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +51,10 @@ class WorkloadSpec:
 
     Args:
         method, options: the method's name and its named variants.
-        generator, classifier, judge: the networks.
+        generator, inpainter, classifier, judge: the networks; of the first two those that the method works with.
         data, media: the real data, and how explanations are shown (None: as generator and data say).
-        target: a class by name or index; None when `layer` and `unit` say what is explained.
+        target: a class by name or index; None when `layer` and `unit`, or `each`, say what is explained.
+        each: "predicted" or "label": each example's own class, as the classifier sees it or as the data say.
         direction: "maximise" or "minimise" the response.
         examples: N, rows of a trial.
         precision: of the networks while rows are stepped, "auto" until chosen; latents and optimiser never below
@@ -68,7 +64,6 @@ class WorkloadSpec:
 
     method: str
     options: dict[str, Any]
-    generator: ModelSource
     classifier: ModelSource
     judge: ModelSource | None
     data: str
@@ -82,6 +77,9 @@ class WorkloadSpec:
     seed: int
     precision: str
     folder: str
+    generator: ModelSource | None = None
+    inpainter: ModelSource | None = None
+    each: str | None = None
 
     @property
     def scoring_precision(self) -> str:
@@ -98,13 +96,15 @@ class Workload:
 
     def __init__(self, spec: WorkloadSpec) -> None:
         self.spec, self.folder = spec, Path(spec.folder)
-        self.generator = self._load(spec.generator, "models.generator", generator=True)
+        self.generator = self._load(spec.generator, "models.generator", generator=True) if spec.generator else None
+        self.inpainter = self._load(spec.inpainter, "models.inpainter") if spec.inpainter else None
         self.classifier = self._load(spec.classifier, "models.classifier")
         self._judge = self._load(spec.judge, "models.judge") if spec.judge else None
         self.feature_models = {
             objective.name: self._load(objective.model, f"objective.{index}.model") if objective.model else None
             for index, objective in enumerate(spec.objectives)
         }
+        self.explainer = EXPLAINERS[spec.method](self)
 
     @cached_property
     def data(self) -> Dataset:
@@ -114,7 +114,7 @@ class Workload:
     @cached_property
     def media(self) -> str:
         """How explanations are shown."""
-        return self.spec.media or self.generator.media or self.data.media
+        return self.spec.media or (self.generator.media if self.generator else None) or self.data.media
 
     @cached_property
     def unit(self) -> int:
@@ -123,10 +123,7 @@ class Workload:
             return self.spec.unit
         assert self.spec.target is not None
         names, layer = self.classifier.units, self.spec.layer
-        if names is not None and layer is None:
-            outputs = len(names)
-        else:
-            outputs = self._outputs(self.classifier.module, "models.classifier", layer)
+        outputs = len(names) if names is not None and layer is None else self.outputs(layer)
         return class_unit(self.spec.target, names or self.data.classes, outputs, "target.class")
 
     @cached_property
@@ -154,6 +151,10 @@ class Workload:
             rule = f"the judge must know the target '{self.spec.target}': it {error.rule}"
             raise InputError(rule, key=error.key, value=self.spec.judge.source, suggestion=error.suggestion) from None
 
+    def outputs(self, layer: str | None) -> int:
+        """The number of units of a layer of the classifier."""
+        return self._outputs(self.classifier.module, "models.classifier", layer)
+
     def _outputs(self, module: nn.Module, reader: str, layer: str | None = None) -> int:
         """The number of units that the network `reader` gives for the data."""
         read = Readout(module, layer, key="target" if layer else reader)
@@ -162,7 +163,8 @@ class Workload:
     @cached_property
     def identity(self) -> dict[str, str]:
         """Fingerprints of everything that is loaded: the same identity gives the same results."""
-        models = {"generator": self.generator, "classifier": self.classifier, "judge": self._judge}
+        roles = ("generator", "inpainter", "classifier")
+        models = {role: getattr(self, role) for role in roles} | {"judge": self._judge}
         models |= {f"objective.{name}": model for name, model in self.feature_models.items()}
         found = {f"models.{name}": model.fingerprint for name, model in models.items() if model is not None}
         return {**found, "data": self.data.fingerprint}
@@ -175,10 +177,9 @@ class Workload:
         """
         spec = self.spec
         return {
-            "generator": [self.generator.fingerprint, self.generator.latent],
+            **self.explainer.stepping,
             "classifier": self.classifier.fingerprint,
             "method": [spec.method, spec.options],
-            "target": [spec.layer, self.unit, spec.direction],
             "precision": spec.precision,
             "versions": [version("raysweep"), torch.__version__],
         }
@@ -192,60 +193,39 @@ class Workload:
         readout = self.readout(self.classifier.module)
         check_data_fit(self.data, readout, key="data.source")
         check_unsquashed(readout, self.data, key="models.classifier")
-        self.check_networks(self.data)
-        if self.media == "image":
-            check_range(self.generator, self.data)
+        self.explainer.check(self.data)
         self._check_judge()
         for index, one in enumerate(self.spec.objectives):
-            if one.name != "response_fd":
+            if one.name in COMPARE_FEATURES:
                 self._check_features(one.name, f"objective.{index}")
-        if self.spec.examples > len(self.data.x):
+        if self.spec.examples > len(self.explainer.real):
             raise InputError(
-                f"N larger than the reference: the data have {len(self.data.x)} examples to compare with",
+                f"N larger than the reference: the data have {len(self.explainer.real)} examples to compare with",
                 key="examples",
                 value=self.spec.examples,
             )
 
-    def check_networks(self, data: Dataset | None = None) -> None:
-        """Try what every step will do: generate, read the response, pass its gradient back, each row for itself.
-
-        Args:
-            data: names the shape that the classifier takes, in an error; nothing else needs them.
-        """
-        readout = self.readout(self.classifier.module)
-        check_fit(self.generator, readout, data=data)
-        latents, made = self._tried
-        check_rows_independent(self.generator.module, latents, key="models.generator")
-        check_rows_independent(readout, made, key="models.classifier")
-        check_gradient(self.generator.module, latents, key="models.generator")
-        check_gradient(readout, made, key="models.classifier")
-
     def _check_judge(self) -> None:
         if self._judge is not None:
             read = Readout(self._judge.module, key="models.judge")
-            check_fit(self.generator, read, data=self.data, role="judge")
+            if self.generator is not None:
+                check_fit(self.generator, read, data=self.data, role="judge")
             check_data_fit(self.data, read, key="data.source", reader="models.judge")
             check_unsquashed(read, self.data, key="models.judge")
-            check_rows_independent(read, self._tried[1], key="models.judge")
+            check_rows_independent(read, self.explainer.example, key="models.judge")
             _ = self.judged_unit  # refused now, when the judge does not know it
 
     def _check_features(self, objective: str, key: str) -> None:
-        features, made = self.features(objective), self._tried[1]
+        features, made = self.features(objective), self.explainer.example
         if isinstance(features, InceptionFID) and self.media != "image":
             rule = "the Inception network takes images in [0, 1], so media must be image"
             raise InputError(rule, key=key, value=self.media, suggestion="Any other features: feature_fd")
         check_features(features, tuple(made.shape[1:]), key=f"{key}.model")
         check_rows_independent(features, made, key=f"{key}.model")
 
-    @cached_property
-    def _tried(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two latents and what the generator makes of them, to try networks on."""
-        latents = latents_for(self.generator)
-        return latents, generate(self.generator, latents)
-
     def readout(self, module: nn.Module) -> Readout:
-        """The explained response of a classifier module."""
-        return Readout(module, self.spec.layer, self.unit, key="target")
+        """The explained response of a classifier module; all of the layer's units where each example has its own."""
+        return Readout(module, self.spec.layer, None if self.spec.each else self.unit, key="target")
 
     def features(self, objective: str) -> nn.Module:
         """The network whose output an objective compares, in full precision."""
@@ -269,21 +249,8 @@ class Workload:
         Args:
             precision: of the networks; by default as the spec says.
         """
-        return [self._method(device, DTYPES[precision or self.spec.precision]) for _ in range(count)]
-
-    def _method(self, device: torch.device, dtype: torch.dtype) -> RowMethod:
-        keep = (self.spec.layer,) if self.spec.layer else ()
-        assert self.generator.latent is not None
-        latents, made = self._tried
-        classifier = prepare(self.classifier.module, dtype, keep=keep, example=made, read=self.readout)
-        return ActivationMaximisation(
-            generator=prepare(self.generator.module, dtype, example=latents).to(device),
-            response=self.readout(classifier.to(device)),
-            latent=self.generator.latent,
-            direction=self.spec.direction,  # type: ignore[arg-type]
-            dtype=torch.float64 if dtype == torch.float64 else torch.float32,
-            **self.spec.options,
-        )
+        dtype = DTYPES[precision or self.spec.precision]
+        return [self.explainer.build(device, dtype) for _ in range(count)]
 
     def _load(self, source: ModelSource, key: str, generator: bool = False) -> Model:
         return load_model(source, key=key, folder=self.folder, generator=generator)

@@ -6,6 +6,10 @@ and stopped is the engine's affair.
 
 from __future__ import annotations
 
-from raysweep.methods.row_method import Loss, RowMethod, Rows, by_row
+from raysweep.methods.am import ActivationMaximisation
+from raysweep.methods.rde import RateDistortion
+from raysweep.methods.row_method import Bound, Loss, RowMethod, Rows, by_row
 
-__all__ = ["Loss", "RowMethod", "Rows", "by_row"]
+METHODS: dict[str, type[RowMethod]] = {"am": ActivationMaximisation, "rde": RateDistortion}
+
+__all__ = ["METHODS", "Bound", "Loss", "RowMethod", "Rows", "by_row"]

@@ -6,6 +6,9 @@ elements by it. Groupings differ between samples where the parts do (the buildin
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -43,9 +46,10 @@ class Components:
             raise InputError(rule, key=key, value=f"no element belongs to component {int(used.argmin())}")
 
     def to(self, device: torch.device) -> Components:
-        """The same on a device, in place."""
-        self.labels = self.labels.to(device)
-        return self
+        """The same on a device."""
+        moved = copy.copy(self)
+        moved.labels = self.labels.to(device)
+        return moved
 
     def spread(self, mask: Tensor, sample: Tensor) -> Tensor:
         """A mask over components [B, C] as one over elements [B, *shape].
@@ -62,6 +66,18 @@ class Components:
             return torch.ones((len(sample), self.count), dtype=torch.bool, device=self.labels.device)
         found = torch.zeros((len(sample), self.count), dtype=torch.bool, device=self.labels.device)
         return found.scatter_(1, self.labels[sample], True)
+
+
+def grouping(name: str, shape: tuple[int, ...], patch: int) -> Tensor:
+    """The labels [*shape] of a grouping by its name.
+
+    Raises:
+        InputError: pixels or patches of a sample that is no map.
+    """
+    if name in ("pixels", "patches") and len(shape) < 2:
+        rule = f"must be elements or channels: a sample of shape {list(shape)} has no {name}"
+        raise InputError(rule, key="method.components", value=name)
+    return patches(shape, patch) if name == "patches" else GROUPINGS[name](shape)
 
 
 def elements(shape: tuple[int, ...]) -> Tensor:
@@ -84,3 +100,10 @@ def patches(shape: tuple[int, ...], size: int) -> Tensor:
     height, width = shape[-2:]
     down, across = torch.arange(height) // size, torch.arange(width) // size
     return (down[:, None] * (int(across[-1]) + 1) + across).expand(shape)
+
+
+GROUPINGS: dict[str, Callable[[tuple[int, ...]], Tensor]] = {
+    "pixels": pixels,
+    "elements": elements,
+    "channels": channels,
+}

@@ -86,7 +86,7 @@ class Inpainted(nn.Module):
     """What a network paints into the gaps: G(x ⊙ s, s, n).
 
     Args:
-        inpainter: `(kept, mask, noise) -> fill`, all [B, *shape]; it never sees what the mask removed.
+        inpainter: kept, mask and noise as [B, 3, *shape] -> fill [B, *shape]; it never sees what the mask removed.
     """
 
     def __init__(self, inpainter: nn.Module) -> None:
@@ -96,5 +96,5 @@ class Inpainted(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor, noise: Noise) -> Tensor:
         kept = x * mask
-        painted: Tensor = self.inpainter(*(part.to(self.dtype) for part in (kept, mask, noise())))
+        painted: Tensor = self.inpainter(torch.stack([kept, mask, noise()], dim=1).to(self.dtype))
         return painted.to(x.dtype)

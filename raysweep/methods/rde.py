@@ -11,7 +11,7 @@ paints from the rounded mask, through which no gradient goes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +95,12 @@ class RateDistortion(RowMethod):
         self.wanted = self._wanted(batch)
         """Φ(x) of every sample [K]."""
 
+    @classmethod
+    def hyperparameters_of(cls, options: dict[str, Any]) -> dict[str, Bound]:
+        """A relaxed mask is not drawn, so it has no temperature."""
+        relaxed = options["mask"] == "relaxed"
+        return {name: bound for name, bound in cls.hyperparameters.items() if not (relaxed and name == "temperature")}
+
     def start(self, rows: Rows) -> Tensor:
         """The initial mask, the same for every component."""
         mask = rows["initial_mask"].to(self.dtype)[:, None].expand(-1, self.components.count).clone()
@@ -122,6 +128,33 @@ class RateDistortion(RowMethod):
         sample = self.explained.first[kept["example"]]
         key = (kept["example"], torch.zeros_like(sample))
         return self.obfuscation(sample, self.drawn_mask(kept["mask"], key), key)
+
+    def evaluated(self, kept: dict[str, Tensor], seed: int, draw: int, share: float | None = None) -> Tensor:
+        """½ (Φ(x) − Φ(z))² [B] of found masks at one draw, keyed so that no step has seen its noise.
+
+        Args:
+            kept: `mask` [B, C] and `example` [B].
+            share: None for the mask as it was found, drawn from θ; else the binary mask of this share of the
+                components, those with the largest values.
+        """
+        example = kept["example"]
+        key = (torch.full_like(example, seed), example, torch.full_like(example, draw))
+        sample = self.explained.sample(example, key)
+        mask = self.drawn_mask(kept["mask"], key) if share is None else self.largest(kept["mask"], sample, share)
+        return self.distortion(sample, mask, key)
+
+    def largest(self, mask: Tensor, sample: Tensor, share: float) -> Tensor:
+        """The binary masks [B, C] of the `share` of each sample's components with the largest values."""
+        present = self.components.present(sample)
+        order = torch.where(present, mask, -1).argsort(dim=1, descending=True, stable=True)
+        wanted = (share * present.sum(dim=1)).round()[:, None]
+        place = torch.arange(mask.shape[1], device=mask.device)
+        return torch.zeros_like(mask).scatter_(1, order, (place < wanted).to(mask))
+
+    def rate(self, mask: Tensor, sample: Tensor) -> Tensor:
+        """‖s‖₁ over the number of components [B]: the share of a sample that masks [B, C] keep."""
+        present = self.components.present(sample).to(mask)
+        return (mask * present).sum(dim=1) / present.sum(dim=1)
 
     def concrete_mask(self, logits: Tensor, rows: Rows) -> Tensor:
         """s = σ((log θ/(1 − θ) + log u/(1 − u)) / t), u uniform: Bernoulli(θ) as the temperature t goes to 0."""

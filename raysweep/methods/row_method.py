@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -83,6 +83,16 @@ class RowMethod(Protocol):
     draws: str | None = None
     """The hyper-parameter that says of how many losses, each with noise of its own, a step takes the mean."""
 
+    @classmethod
+    def hyperparameters_of(cls, options: dict[str, Any]) -> dict[str, Bound]:
+        """Those that the method with these named variants has."""
+        return cls.hyperparameters
+
+    def complete(self, values: dict[str, float]) -> dict[str, float]:
+        """A configuration's values, with the default of each hyper-parameter that it does not give."""
+        defaults = {name: bound.default for name, bound in self.hyperparameters.items() if bound.default is not None}
+        return defaults | values
+
     def start(self, rows: Rows) -> Tensor:
         """First parameters, `[B, *shape]`; random ones from (seed, example) alone, so all configurations share them."""
         ...
@@ -124,11 +134,10 @@ class Bound:
     usual: float = 0.01
 
     def holds(self, value: float) -> bool:
-        """Whether `value` obeys the bound."""
-        inside = self.low < value < self.high if self.open else self.low <= value <= self.high
-        return inside and (not self.whole or float(value).is_integer())
+        """Whether `value` lies within."""
+        return self.low < value < self.high if self.open else self.low <= value <= self.high
 
     def __str__(self) -> str:
         low = f"{'above' if self.open else 'at least'} {self.low:g}"
         high = f" and {'below' if self.open else 'at most'} {self.high:g}" if math.isfinite(self.high) else ""
-        return f"must be {'a whole number ' * self.whole}{low}{high}"
+        return f"must be {low}{high}"

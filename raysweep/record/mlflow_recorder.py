@@ -27,6 +27,7 @@ from raysweep.record.mlflow_terms import (
     text_of,
     trial_tags,
 )
+from raysweep.record.overlay import looked_at
 from raysweep.record.remote import present
 from raysweep.record.sheets import contact_sheet, write_audio
 from raysweep.record.store import artifact_folder, local_store, open_client
@@ -224,9 +225,11 @@ class MlflowRecorder:
 
     def _draw(self, trial: Trial, milestone: Milestone, tensors: Path) -> list[Path]:
         """Contact sheet, and sound where it can be heard; drawn once, kept beside the tensors."""
-        explanations = read_explanations(tensors)["explanation"]
+        found = read_explanations(tensors)
+        explanations = found["explanation"]
         sheet, sound = tensors.with_suffix(".png"), tensors.with_suffix(".wav")
         if not sheet.exists():
-            contact_sheet(explanations, self.media, sheet, title=sheet_title(self.sweep_name, trial, milestone))
+            title = sheet_title(self.sweep_name, trial, milestone)
+            contact_sheet(looked_at(found, self.media), self.media, sheet, title=title)
         heard = self.audio is not None and (sound.exists() or write_audio(explanations, sound, self.audio) is not None)
         return [sheet, sound] if heard else [sheet]

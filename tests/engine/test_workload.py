@@ -306,5 +306,5 @@ def test_the_inception_network_is_for_images(make: Make, tmp_path: Path) -> None
 def test_the_networks_are_tried_without_data(make: Make, tmp_path: Path) -> None:
     workload = make(unit=1, layer="3", target=None)
     (tmp_path / "images.npz").unlink()
-    workload.check_networks()
+    workload.explainer.check(None)
     assert len(workload.methods(1, torch.device("cpu"))) == 1

@@ -44,11 +44,12 @@ def test_an_inpainter_never_sees_what_the_mask_removed() -> None:
     seen: list[tuple[Tensor, ...]] = []
 
     class Watching(nn.Module):
-        def forward(self, kept: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
-            seen.append((kept, mask, noise))
-            return torch.ones_like(kept)
+        def forward(self, packed: Tensor) -> Tensor:
+            seen.append(packed.unbind(1))
+            return torch.ones_like(packed[:, 0])
 
     x, mask, noise = torch.full((1, 4), 7.0), torch.tensor([[1.0, 0.0, 1.0, 0.0]]), torch.randn(1, 4)
     assert Inpainted(Watching())(x, mask, lambda: noise).tolist() == [[1.0] * 4]
     assert seen[0][0].tolist() == [[7.0, 0.0, 7.0, 0.0]]
-    assert seen[0][2] is noise
+    assert seen[0][1].tolist() == mask.tolist()
+    assert torch.equal(seen[0][2], noise)

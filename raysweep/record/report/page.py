@@ -19,6 +19,7 @@ from PIL import Image
 
 from raysweep.errors import RaysweepError
 from raysweep.record.explanations import read_explanations
+from raysweep.record.overlay import looked_at
 from raysweep.record.report.axes import label
 from raysweep.record.report.charts import Point, parallel, pareto, scatter
 from raysweep.record.sheets import draw_sheet, write_audio
@@ -212,7 +213,7 @@ def _explanations(sweep: ReportInput, milestone: Milestone | None) -> np.ndarray
     if milestone is None or milestone.explanations is None:
         return None
     try:
-        return read_explanations(sweep.folder / milestone.explanations)["explanation"]
+        return looked_at(read_explanations(sweep.folder / milestone.explanations), sweep.media)
     except (RaysweepError, KeyError):
         return None  # a report of what is left is better than none
 

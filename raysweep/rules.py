@@ -1,0 +1,85 @@
+"""The rules that hold between a sweep file's keys, beyond what its schema says of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raysweep.errors import InputError, did_you_mean
+from raysweep.record.store import check_uri
+from raysweep.search.policies import make_policy
+from raysweep.search.samplers import check_sampler
+
+if TYPE_CHECKING:
+    from raysweep.sweepfile import Sweep
+
+OBJECTIVES = {
+    "am": ("response_fd", "feature_fd", "kid", "fid"),
+    "rde": ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid"),
+}
+"""What each method can be scored by."""
+USES = {"patch": ("components", "patches"), "fill_value": ("fill", "constant"), "blur": ("fill", "blur")}
+"""Keys of a method that only one choice of another key reads."""
+
+
+def check_between_keys(sweep: Sweep) -> None:
+    """Raise InputError for the first rule that does not hold."""
+    space = sweep.parsed_space
+    _check_method(sweep)
+    check_uri(sweep.mlflow, "mlflow")
+    check_sampler(space, sweep.search.sampler, len(sweep.objective))
+    if sweep.search.sampler != "grid" and not sweep.budget.model_dump(exclude_none=True):
+        raise InputError(
+            f"must be given with the {sweep.search.sampler} sampler, which never ends by itself",
+            key="budget",
+            suggestion="Write budget: {trials: 50}",
+        )
+    if "steps" in space:
+        stop = sweep.stop.model_dump()
+        make_policy(stop.pop("scheduler"), space["steps"].domain, sweep.concurrency, sweep.examples, **stop)
+    _check_target(sweep)
+    hosts = sweep.hosts
+    if hosts.count is not None and hosts.max is not None:
+        raise InputError("must not be given with hosts.max, which is the same", key="hosts.count", value=hosts.count)
+    if hosts.min > hosts.most:
+        raise InputError(f"must be at most {hosts.most}, the number of hosts", key="hosts.min", value=hosts.min)
+    names = [objective.name for objective in sweep.objective]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise InputError("must not name an objective twice", key=f"objective.{index}", value=name)
+
+
+def _check_target(sweep: Sweep) -> None:
+    """What is explained is said in one way."""
+    target = sweep.target
+    ways = [target.class_, target.unit, target.each]
+    if sum(way is not None for way in ways) != 1 or (target.unit is not None and target.layer is None):
+        found = target.model_dump(by_alias=True, exclude_none=True)
+        each = "" if sweep.method.name == "am" else ", or each: predicted or label"
+        raise InputError(f"must be either a class, or a layer with a unit{each}", key="target", value=found)
+    if target.each is not None and sweep.method.name == "am":
+        rule = "has no use with am, whose explanations start from no sample"
+        raise InputError(rule, key="target.each", value=target.each)
+
+
+def _check_method(sweep: Sweep) -> None:
+    """Each method has its own networks, objectives and keys."""
+    method, models = sweep.method, sweep.models
+    fill = getattr(method, "fill", None)
+    for role, needed in (("generator", method.name == "am"), ("inpainter", fill == "inpainter")):
+        given = getattr(models, role)
+        if needed and given is None:
+            raise InputError(f"must be given: {method.name} needs one", key=f"models.{role}")
+        if given is not None and not needed:
+            what = f"{method.name} with fill: {fill}" if role == "inpainter" and fill else method.name
+            raise InputError(f"has no use with {what}", key=f"models.{role}", value=given.source)
+    for index, one in enumerate(sweep.objective):
+        if one.name not in OBJECTIVES[method.name]:
+            rule = f"no objective of {method.name}"
+            hint = did_you_mean(one.name, OBJECTIVES[method.name])
+            raise InputError(rule, key=f"objective.{index}.name", value=one.name, suggestion=hint)
+    if method.name != "am" and sweep.direction == "minimise":
+        rule = f"has no use with {method.name}, which keeps a score as it is"
+        raise InputError(rule, key="direction", value=sweep.direction)
+    for key, (other, choice) in USES.items():
+        if key in method.model_fields_set and getattr(method, other) != choice:
+            raise InputError(f"has a use only with {other}: {choice}", key=f"method.{key}", value=getattr(method, key))
