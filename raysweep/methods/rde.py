@@ -33,7 +33,7 @@ class Explained:
     Args:
         x: samples [K, *shape].
         first, count: example e is for the `count[e]` samples from `first[e]` on, int64 [E] each: one sample, or all of
-            a class.
+            a class. Example E is the first one again.
         unit: the explained unit of each sample, int64 [K].
     """
 
@@ -48,6 +48,7 @@ class Explained:
 
     def sample(self, example: Tensor, key: tuple[Tensor, ...]) -> Tensor:
         """One sample's index for each row [B], any of its example's with the same probability."""
+        example = example % len(self.first)
         count = self.count[example]
         drawn = fresh_uniform(key, 1, stream="sample")[:, 0] * count
         return self.first[example] + torch.minimum(drawn.long(), count - 1)
