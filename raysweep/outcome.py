@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raysweep.objectives.ranking import margin, pareto_front, probability_best, rank
+from raysweep.objectives.preference import KNEE, Preference
+from raysweep.objectives.ranking import margin, pareto_front, probability_best
 from raysweep.record.driver import sweep_folder
 from raysweep.record.explanations import read_explanations
 from raysweep.record.journal import read_events
@@ -52,37 +53,46 @@ class SweepResult:
     @property
     def finished(self) -> list[Trial]:
         """Trials that ran to their end, best first."""
-        values = {t.number: t.objective.value for t in self.ledger.trials.values() if t.state == "done" and t.objective}
-        return [self.ledger.trials[number] for number in rank(values)]
+        return [self.ledger.trials[number] for number in self.preference.order(self._points)]
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the lowest first objective, or None before one is done."""
+        """The trial that the preference puts first, or None before one is done."""
         finished = self.finished
         return finished[0] if finished else None
 
     @property
     def pareto(self) -> list[Trial]:
         """The finished trials that no other matches in every objective and beats in one; best first."""
-        points = {t.number: [m.value for m in t.result.objectives.values()] for t in self.finished if t.result}
-        front = set(pareto_front(points))
+        front = set(pareto_front(self._points))
         return [trial for trial in self.finished if trial.number in front]
 
     @property
     def margin(self) -> float | None:
-        """How far the second best lies behind."""
-        return margin({trial.number: trial.objective.value for trial in self.finished if trial.objective})
+        """How far the second best lies behind: in the objective, or in distance from the ideal point."""
+        return margin(self.preference.costs(self._points))
 
     @cached_property
     def probability(self) -> dict[int, float]:
         """How probably each finished trial is the best, over paired resamples of the examples."""
-        replicates = {}
+        replicates, cost = {}, self.preference.cost(self._points)
+        names = [f"replicates.{name}" for name in self.objective_names]
         for trial in self.finished:
             found = self.tensors(trial)
-            name = f"replicates.{self.objective_names[0]}"
-            if name in found:
-                replicates[trial.number] = np.asarray(found[name])
+            if all(name in found for name in names):
+                replicates[trial.number] = cost(np.stack([found[name] for name in names]))
         return probability_best(replicates) if replicates else {}
+
+    @property
+    def preference(self) -> Preference:
+        """What makes a trial the best."""
+        return Preference(self.objective_names, (self.ledger.sweep or {}).get("prefer", KNEE))
+
+    @property
+    def _points(self) -> dict[int, list[float]]:
+        """The objectives of each trial that is done."""
+        done = [trial for trial in self.ledger.trials.values() if trial.state == "done" and trial.result]
+        return {t.number: [m.value for m in t.result.objectives.values()] for t in done if t.result}
 
     @property
     def objective_names(self) -> list[str]:
@@ -110,6 +120,7 @@ class SweepResult:
             return None
         found = {**best.to_json(), "margin": self.margin, "probability_best": self.probability.get(best.number)}
         if len(self.objective_names) > 1:
+            found["prefer"] = (self.ledger.sweep or {}).get("prefer", KNEE)
             found["pareto"] = [trial.to_json() for trial in self.pareto]
         return found
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from raysweep.errors import InputError, did_you_mean
+from raysweep.objectives.preference import KNEE
 from raysweep.record.store import check_uri
 from raysweep.search.policies import make_policy
 from raysweep.search.samplers import check_sampler
@@ -46,6 +48,23 @@ def check_between_keys(sweep: Sweep) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
             raise InputError("must not name an objective twice", key=f"objective.{index}", value=name)
+    if sweep.prefer is not None:
+        _check_preference(sweep.prefer, names)
+
+
+def _check_preference(prefer: str | dict[str, float], names: Sequence[str]) -> None:
+    """It is among the objectives that the preference chooses."""
+    if len(names) == 1:
+        raise InputError("has a use only with several objectives", key="prefer", value=prefer)
+    stated = [prefer] if isinstance(prefer, str) else list(prefer)
+    for name in stated:
+        choices = [*names, KNEE] if isinstance(prefer, str) else names
+        if name not in choices:
+            key = "prefer" if isinstance(prefer, str) else f"prefer.{name}"
+            hint = did_you_mean(name, choices)
+            raise InputError("must be one of the objectives", key=key, value=name, suggestion=hint)
+    if isinstance(prefer, dict) and not any(prefer.values()):
+        raise InputError("must give one objective a weight above 0", key="prefer", value=prefer)
 
 
 def _check_target(sweep: Sweep) -> None:

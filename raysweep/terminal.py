@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from raysweep.objectives.preference import KNEE, Preference
 from raysweep.record.journal import Event
 from raysweep.record.ledger import Ledger
 from raysweep.record.trial import Trial
@@ -58,6 +59,8 @@ class Tally:
         self.planned = self.ended = self.row_steps = 0
         """Trials, ended trials, and row-steps up to the milestones: trials that differ only in steps share theirs."""
         self.best: Trial | None = None
+        self._points: dict[int, list[float]] = {}
+        """The objectives of trials that are done."""
 
     def count(self, event: Event, ledger: Ledger) -> None:
         """Take an event into account that the ledger has just applied."""
@@ -70,8 +73,11 @@ class Tally:
         elif event["event"] == "ended":
             self.ended += 1
             trial = ledger.trials[event["number"]]
-            if trial.state == "done" and trial.objective and (self.best is None or _value(trial) < _value(self.best)):
-                self.best = trial
+            if trial.state == "done" and trial.result is not None:
+                objectives = trial.result.objectives
+                self._points[trial.number] = [measured.value for measured in objectives.values()]
+                preference = Preference(list(objectives), (ledger.sweep or {}).get("prefer", KNEE))
+                self.best = next((ledger.trials[number] for number in preference.order(self._points)), None)
 
 
 class Progress:

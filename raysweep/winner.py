@@ -14,6 +14,7 @@ import yaml
 
 from raysweep.champion import carry
 from raysweep.errors import InputError
+from raysweep.objectives.preference import KNEE
 from raysweep.outcome import SweepResult
 from raysweep.record.explanations import write_explanations
 from raysweep.record.occupancy import occupancy_in_words
@@ -140,6 +141,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         trials=list(ledger.trials.values()),
         directions=dict.fromkeys(result.objective_names, "minimise"),
         folder=result.folder,
+        prefer=sweep.get("prefer", KNEE),
         media=ledger.media,
         probability=result.probability,
         audio=MelSpec() if ledger.media == "logmel" else None,

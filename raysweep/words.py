@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from raysweep.objectives.preference import KNEE
 from raysweep.outcome import SweepResult
 from raysweep.record.occupancy import occupancy_in_words
 
@@ -29,6 +30,8 @@ def print_winner(found: dict[str, Any], objectives: list[str]) -> None:
     config = "  ".join(f"{key} {value:g}" for key, value in found["config"].items())
     print(f"best: trial {found['number']}   {config}")
     print(f"  {objectives[0]} {measured(found)} (95 % interval)")
+    if found.get("prefer") == KNEE:
+        print("  nearest to the best of all objectives at once, each scaled over the Pareto front (prefer: knee)")
     if found["margin"] is not None:
         sure = found["probability_best"]
         print(

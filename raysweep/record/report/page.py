@@ -18,6 +18,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from raysweep.errors import RaysweepError
+from raysweep.objectives.preference import KNEE, Preference
 from raysweep.record.explanations import read_explanations
 from raysweep.record.overlay import looked_at
 from raysweep.record.report.axes import label
@@ -42,7 +43,8 @@ class ReportInput:
         description: what a reader must know, in order, as (label: text): method, models, data, target, N, seed,
             numerics, and which features the distance uses.
         trials: in any order and state.
-        directions: each objective's direction, in the sweep file's order; the first objective ranks.
+        directions: each objective's direction, in the sweep file's order.
+        prefer: which of several objectives rank, as the sweep file says it (`Preference`); all are minimised then.
         folder: the sweep's folder, from which milestones name their explanation files.
         media: "image", "logmel" or "array".
         probability: by trial number, the probability that it is the best.
@@ -54,20 +56,30 @@ class ReportInput:
     trials: list[Trial]
     directions: Mapping[str, Direction]
     folder: Path
+    prefer: str | Mapping[str, float] = KNEE
     media: str = "image"
     probability: Mapping[int, float] = field(default_factory=dict)
     audio: MelSpec | None = None
 
     @property
     def objective(self) -> str:
-        """The objective that ranks."""
-        return next(iter(self.directions))
+        """The objective that ranks, or the first of those that do."""
+        return self.preference.single or next(iter(self.directions))
+
+    @property
+    def preference(self) -> Preference:
+        """What makes a trial the best."""
+        return Preference(list(self.directions), self.prefer)
 
     def ranked(self) -> list[Trial]:
-        """Finished trials with a finite objective, best first; of equals the lower number first."""
-        sign = 1.0 if self.directions[self.objective] == "minimise" else -1.0
-        done = [t for t in self.trials if t.state == "done" and math.isfinite(_value(t, self.objective))]
-        return sorted(done, key=lambda trial: (sign * _value(trial, self.objective), trial.number))
+        """Finished trials with finite objectives, best first; of equals the lower number first."""
+        single = self.preference.single
+        names = [single] if single else list(self.directions)
+        sign = -1.0 if single and self.directions[single] == "maximise" else 1.0
+        done = [t for t in self.trials if t.state == "done" and all(math.isfinite(_value(t, name)) for name in names)]
+        points = {trial.number: [_value(trial, name) for name in self.directions] for trial in done}
+        cost = self.preference.cost(points)
+        return sorted(done, key=lambda trial: (sign * float(cost(np.array(points[trial.number]))), trial.number))
 
 
 def write_report(sweep: ReportInput, path: Path) -> Path:
@@ -95,6 +107,7 @@ def _content(sweep: ReportInput) -> dict[str, Any]:
         "cards": [_card(sweep, trial, role) for role, trial in roles],
         "best": ranked[0] if ranked else None,
         "second": ranked[1] if len(ranked) > 1 else None,
+        "headline": [sweep.objective] if sweep.preference.single else list(sweep.directions)[:3],
         "margin": abs(_value(ranked[1], sweep.objective) - _value(ranked[0], sweep.objective)) if ranked[1:] else None,
         "counts": {state: sum(t.state == state for t in sweep.trials) for state in ("done", "pruned", "failed")},
         "scatters": [(name, scatter(points, name, sweep.objective)) for name in varied] if points else [],
