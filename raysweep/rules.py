@@ -63,6 +63,9 @@ def _check_preference(prefer: str | dict[str, float], names: Sequence[str]) -> N
             key = "prefer" if isinstance(prefer, str) else f"prefer.{name}"
             hint = did_you_mean(name, choices)
             raise InputError("must be one of the objectives", key=key, value=name, suggestion=hint)
+    for name, weight in prefer.items() if isinstance(prefer, dict) else ():
+        if weight < 0:
+            raise InputError("must be at least 0", key=f"prefer.{name}", value=weight)
     if isinstance(prefer, dict) and not any(prefer.values()):
         raise InputError("must give one objective a weight above 0", key="prefer", value=prefer)
 

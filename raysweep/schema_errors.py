@@ -24,7 +24,7 @@ _RULES = {
 
 def schema_errors(error: ValidationError, model: type[BaseModel]) -> list[InputError]:
     """One error for each key that does not hold; a key that is only misspelt is not also reported as absent."""
-    found_by_pydantic = [_plain(detail) for detail in error.errors()]
+    found_by_pydantic = [_plain(detail) for detail in error.errors() if not _of_other_branch(detail)]
     details = {_location(detail): detail for detail in found_by_pydantic}
     tags = {_location(detail): _tag(detail) for detail in found_by_pydantic}
     unknown = {
@@ -59,9 +59,16 @@ def _plain(detail: Any) -> Any:
     return detail
 
 
+def _of_other_branch(detail: Any) -> bool:
+    """Whether a mapping is refused only because text would do as well: its keys are told apart."""
+    return detail["loc"][:2] == ("prefer", "str") and isinstance(detail["input"], dict)
+
+
 def _location(detail: Any) -> tuple[Any, ...]:
     """The path of keys; of a union (a class is text or a number, a method one of several) pydantic tells the branch."""
     place = tuple(detail["loc"])
+    if place[0] == "prefer":
+        place = (place[0], *place[2:])
     if _tag(detail) is not None:
         place = (place[0], *place[2:])
     return place[:-1] if place[-2:-1] == ("class",) else place
@@ -75,6 +82,8 @@ def _tag(detail: Any) -> str | None:
 
 def _broken(detail: Any, key: str, model: type[BaseModel], place: tuple[Any, ...]) -> InputError:
     kind, value = detail["type"], detail["input"]
+    if place == ("prefer",):
+        return InputError("must be knee, an objective, or a weight for each", key=key, value=value)
     if place[-1] == "class":
         hint = "Write it in quotes" if isinstance(value, bool) else None
         return InputError("must be a class by name or index", key=key, value=value, suggestion=hint)

@@ -174,7 +174,7 @@ class Sweep(_Keys):
     budget: BudgetKeys = BudgetKeys()
     concurrency: int = Field(8, ge=1)
     objective: Annotated[list[Annotated[ObjectiveKeys, _short("name")]], BeforeValidator(_listed), Field(min_length=1)]
-    prefer: str | dict[str, Annotated[float, Field(ge=0)]] | None = None
+    prefer: str | dict[str, float] | None = None
     seed: int = Field(0, ge=0)
     precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
     slots: int | None = Field(None, ge=1)

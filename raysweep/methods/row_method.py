@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,10 +89,16 @@ class RowMethod(Protocol):
         """Those that the method with these named variants has."""
         return cls.hyperparameters
 
-    def complete(self, values: dict[str, float]) -> dict[str, float]:
+    @classmethod
+    def complete(cls, values: Mapping[str, float]) -> dict[str, float]:
         """A configuration's values, with the default of each hyper-parameter that it does not give."""
-        defaults = {name: bound.default for name, bound in self.hyperparameters.items() if bound.default is not None}
-        return defaults | values
+        defaults = {name: bound.default for name, bound in cls.hyperparameters.items() if bound.default is not None}
+        return defaults | dict(values)
+
+    @classmethod
+    def draws_of(cls, values: Mapping[str, float]) -> int:
+        """How many losses a step of a configuration takes."""
+        return 1 if cls.draws is None else int(cls.complete(values)[cls.draws])
 
     def start(self, rows: Rows) -> Tensor:
         """First parameters, `[B, *shape]`; random ones from (seed, example) alone, so all configurations share them."""

@@ -181,7 +181,7 @@ class RdeExplainer(Explainer):
                 return torch.cat([scores(like(part, scores.module)).argmax(dim=1).cpu() for part in x.split(BATCH)])
         outputs, names = workload.outputs(spec.layer), workload.classifier.units or workload.data.classes
         assert workload.data.y is not None
-        units = [class_unit(label, names, outputs, "target.each") for label in range(len(workload.data.classes))]
+        units = [class_unit(label, names, outputs, "target.each") for label in workload.data.classes]
         return torch.tensor(units)[torch.from_numpy(workload.data.y[index])]
 
     @cached_property

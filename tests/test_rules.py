@@ -1,0 +1,119 @@
+"""Rules between the keys of a sweep file: each method has networks, objectives and keys of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysweep.errors import InputError
+from raysweep.preflight import check_space
+from raysweep.sweepfile import Sweep, load_sweep
+
+AM = """\
+name: mine
+method: am
+models: {generator: nets:generator, classifier: nets:classifier}
+data: images.npz
+target: bar
+space: {lr: 0.1, prior_weight: 0.1, steps: 9}
+objective: response_fd
+"""
+RDE = """\
+name: mine
+method: {name: rde, components: elements}
+models: {classifier: nets:classifier}
+data: images.npz
+target: bar
+space: {lr: 0.1, sparsity_weight: 0.1, steps: 9}
+objective: [distortion, sparsity]
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sweep.yaml"
+
+
+def sweep(path: Path, text: str, *overrides: str) -> Sweep:
+    path.write_text(text, encoding="utf-8")
+    found = load_sweep(path, overrides).sweep
+    check_space(found)
+    return found
+
+
+def refusal(path: Path, text: str, *overrides: str) -> str:
+    with pytest.raises(InputError) as caught:
+        sweep(path, text, *overrides)
+    return str(caught.value).replace(str(path), "sweep.yaml")
+
+
+def test_hyper_parameters_with_a_default_need_not_be_given(path: Path) -> None:
+    assert "temperature" not in sweep(path, RDE).space
+
+
+@pytest.mark.parametrize("prefer", ["knee", "sparsity", "{sparsity: 2, distortion: 1}", "{sparsity: 0.5}"])
+def test_a_preference_among_the_objectives_holds(path: Path, prefer: str) -> None:
+    assert sweep(path, RDE, f"prefer={prefer}").prefer is not None
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("models.generator=nets:generator", "models.generator: has no use with rde (found 'nets:generator')"),
+        ("models.inpainter=nets:paints", "models.inpainter: has no use with rde with fill: gaussian"),
+        ("method.fill=inpainter", "models.inpainter: must be given: rde needs one"),
+        ("method.patch=3", "method.patch: has a use only with components: patches (found 3)"),
+        ("method.fill_value=3", "method.fill_value: has a use only with fill: constant (found 3"),
+        ("method.blur=3", "method.blur: has a use only with fill: blur (found 3"),
+        ("method.maks=relaxed", "method.maks: unknown key. Did you mean 'mask'?"),
+        ("method.mask=relax", "method.mask: no such choice (found 'relax'). Did you mean 'relaxed'?"),
+        ("direction=minimise", "direction: has no use with rde, which keeps a score as it is (found 'minimise')"),
+        ("objective=[distortion, response_fd]", "objective.1: no objective of rde (found 'response_fd')"),
+        (
+            "objective=[distortion, rate_distorton]",
+            "objective.1: no such choice (found 'rate_distorton'). Did you mean",
+        ),
+        ("space.sparsity_weight=-1", "space.sparsity_weight: must be at least 0 (found -1)"),
+        ("space.temperature=0", "space.temperature: must be above 0 (found 0)"),
+        ("space.initial_mask={choice: [0.5, 1]}", "space.initial_mask: must be above 0 and below 1 (found 1.0)"),
+        ("space.noise_samples=0", "space.noise_samples: must be at least 1 (found 0)"),
+        ("space.noise_samples=1.5", "space.noise_samples: must be whole numbers (found 1.5)"),
+        ("space.prior_weight=0.1", "space.prior_weight: no hyper-parameter of rde"),
+        ("target={each: guessed}", "target.each: no such choice (found 'guessed'). Valid: label, predicted"),
+        ("target={each: label, class: bar}", "target: must be either a class, or a layer with a unit, or each: "),
+        ("prefer=nee", "prefer: must be one of the objectives (found 'nee'). Did you mean 'knee'?"),
+        ("prefer={sparsty: 1}", "prefer.sparsty: must be one of the objectives"),
+        ("prefer={sparsity: 0}", "prefer: must give one objective a weight above 0"),
+        ("prefer=3", "prefer: must be knee, an objective, or a weight for each (found 3)"),
+        ("prefer={sparsity: much}", "prefer.sparsity: must be a number (found 'much')"),
+        ("prefer={sparsity: -1}", "prefer.sparsity: must be at least 0 (found -1"),
+    ],
+)
+def test_what_does_not_belong_to_rate_distortion_explanations_is_refused(
+    path: Path, override: str, message: str
+) -> None:
+    assert message in refusal(path, RDE, override)
+
+
+def test_a_relaxed_mask_has_no_temperature(path: Path) -> None:
+    message = refusal(path, RDE, "method.mask=relaxed", "space.temperature=0.1")
+    assert "space.temperature: no hyper-parameter of rde" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("models.inpainter=nets:paints", "models.inpainter: has no use with am (found 'nets:paints')"),
+        ("objective=distortion", "objective: no objective of am (found 'distortion')"),
+        ("target={each: label}", "target.each: has no use with am, whose explanations start from no sample"),
+        ("prefer=knee", "prefer: has a use only with several objectives (found 'knee')"),
+    ],
+)
+def test_what_does_not_belong_to_activation_maximisation_is_refused(path: Path, override: str, message: str) -> None:
+    assert message in refusal(path, AM, override)
+
+
+def test_a_method_that_is_none_is_refused_with_the_nearest(path: Path) -> None:
+    assert "method: no such choice (found 'amm'). Did you mean 'am'?" in refusal(path, AM, "method=amm")
+    assert "method.name: must be given" in refusal(path, AM, "method={prior: log_density}")
