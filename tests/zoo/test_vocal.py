@@ -18,12 +18,12 @@ from raysweep.data import load_data
 from raysweep.data.audio import FLOOR
 from raysweep.errors import InputError
 from raysweep.zoo import resolve_data, resolve_model
+from raysweep.zoo.soundfonts import require, soundfont
 from raysweep.zoo.vocal import FOLDER
 from raysweep.zoo.vocal.adversarial import Normalised, export
 from raysweep.zoo.vocal.evaluation import distance, read, recall, sample
 from raysweep.zoo.vocal.networks import CLASSES, LATENT, Classifier, Generator
 from raysweep.zoo.vocal.score import contour, melody
-from raysweep.zoo.vocal.sources import require, soundfont
 
 FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
 SEED = 77  # not the recipe's

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raysweep.zoo.soundfonts import require, soundfont
 from raysweep.zoo.vocal.score import RATE, SAMPLES, Note, Rng, Wave, contour, melody, sounding
 from raysweep.zoo.vocal.singing import band_limit
-from raysweep.zoo.vocal.sources import require, soundfont
 
 # General MIDI programs from 0, by role; the voices (52-54, 85, 91) are in none, nor are sound effects.
 ROLES: dict[str, tuple[int, ...]] = {

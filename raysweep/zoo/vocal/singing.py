@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from raysweep.zoo.soundfonts import require
 from raysweep.zoo.vocal.score import RATE, SAMPLES, Rng, Wave, contour, melody
-from raysweep.zoo.vocal.sources import read, recordings, require
+from raysweep.zoo.vocal.sources import read, recordings
 
 FRAME_RATE = 200  # WORLD's frames a second
 _TELEPHONE = signal.butter(6, 3700, fs=RATE, output="sos")

@@ -1,12 +1,10 @@
-"""The recordings, SoundFonts and packages that only the recipe needs, and how to install each that is missing."""
+"""The recordings that only the recipe needs, and how to install those that are missing."""
 
 from __future__ import annotations
 
-import importlib
 import wave as wave_file
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import signal
@@ -15,26 +13,7 @@ from raysweep.errors import InputError
 from raysweep.zoo.vocal.score import RATE, Wave
 
 SPEECH = Path("/usr/share/asterisk/sounds")
-SOUNDFONTS = Path("/usr/share/sounds")
 NOT_SPEECH = ("beep", "tone", "silence", "monkeys")
-
-
-def require(package: str) -> Any:
-    """Import a package that only the recipe needs."""
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        hint = "Run: pip install 'raysweep[recipes]'"
-        raise InputError("the vocal recipe needs this package", value=package, suggestion=hint) from error
-
-
-def soundfont(name: str) -> Path:
-    """The SoundFont `sf2/…` or `sf3/…`."""
-    file = SOUNDFONTS / name
-    if not file.exists():
-        hint = "On Debian run: apt install timgm6mb-soundfont musescore-general-soundfont-small"
-        raise InputError("this SoundFont is missing", value=str(file), suggestion=hint)
-    return file
 
 
 @lru_cache(maxsize=8)
