@@ -47,7 +47,7 @@ class DataKeys(_Keys):
     """Real data: `zoo://…`, .npz, .parquet, a folder of class folders or `module:callable`."""
 
     source: str
-    media: Literal["image", "logmel", "array"] | None = None
+    media: Literal["image", "logmel", "spectrum", "array"] | None = None
 
 
 class TargetKeys(_Keys):

@@ -11,7 +11,8 @@ import numpy as np
 
 from raysweep.errors import InputError, did_you_mean
 
-MEDIA = ("image", "logmel", "array")
+MEDIA = ("image", "logmel", "spectrum", "array")
+_AS_THEY_ARE = ("spectrum", "array")  # media without a channel axis to add or to move
 CHANNELS = (1, 3)
 
 
@@ -20,10 +21,10 @@ class Dataset:
     """Samples, checked: finite, and each label names a class.
 
     Args:
-        x: float32 [N, ...]; images are NCHW in [0, 1], log-mels [N, 1, mels, frames].
+        x: float32 [N, ...]; images are NCHW in [0, 1], log-mels [N, 1, mels, frames], spectra [N, 2, bins].
         y: int64 [N], or None when the data has no labels.
         classes: `classes[y]` are the names; empty without labels.
-        media: how a sample is shown: "image", "logmel" or "array".
+        media: how a sample is shown: "image", "logmel", "spectrum" or "array".
         fingerprint: sha256 over x, y and classes, as hex.
     """
 
@@ -37,9 +38,9 @@ class Dataset:
 def make_dataset(x: Any, y: Any, classes: Sequence[Any] | None, *, media: str | None, key: str, source: str) -> Dataset:
     """Check raw arrays and bring them into the one layout.
 
-    uint8 becomes float32 / 255. Unless `media` is "array", [N, H, W] gets a channel axis and a last axis of 1 or 3
-    channels moves to the front when the first cannot be one. Without `media`, [N, 1 or 3, H, W] in [0, 1] is an
-    "image", anything else an "array".
+    uint8 becomes float32 / 255. Unless `media` is "spectrum" or "array", [N, H, W] gets a channel axis and a last axis
+    of 1 or 3 channels moves to the front when the first cannot be one. Without `media`, [N, 1 or 3, H, W] in [0, 1] is
+    an "image", anything else an "array".
 
     Raises:
         InputError: empty, non-numeric or non-finite x; labels that are not integers, not one per sample, or outside
@@ -125,9 +126,11 @@ def _numbers(x: np.ndarray, key: str, source: str) -> np.ndarray:
 
 
 def _layout(x: np.ndarray, media: str | None) -> np.ndarray:
-    if media != "array" and x.ndim == 3:
+    if media in _AS_THEY_ARE:
+        return np.ascontiguousarray(x)
+    if x.ndim == 3:
         x = x[:, None]
-    elif media != "array" and x.ndim == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
+    elif x.ndim == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
         x = np.moveaxis(x, -1, 1)
     return np.ascontiguousarray(x)
 

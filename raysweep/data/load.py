@@ -24,7 +24,7 @@ def load_data(source: str, *, folder: Path | None = None, key: str = "data", med
         source: zoo://collection/name, a .npz or .parquet file, a folder of class folders, or module:callable.
         folder: the sweep file's folder: relative paths and modules are found from there.
         key: the sweep file's key, for errors.
-        media: "image", "logmel" or "array"; found out from the data when None.
+        media: "image", "logmel", "spectrum" or "array"; found out from the data when None.
 
     Raises:
         InputError: no such data, or data that does not hold what it should; it names key, rule and value.
