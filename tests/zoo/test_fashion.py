@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from raysweep.zoo import resolve_data, resolve_model
+from raysweep.zoo import obfuscations, resolve_data, resolve_model
 from raysweep.zoo.fashion import CLASSES, FOLDER, LATENT
 from raysweep.zoo.fashion.evaluation import distances, multiply_adds, read, recognised, sample
 
@@ -125,3 +125,65 @@ def test_distances_of_real_images_to_real_images_are_the_floor():
     row = distances(load("judge").features, x[:2000], x[2000:6000], 500)
     assert row["pairs"] == 4
     assert row["ratio"] == pytest.approx(1, abs=0.25)
+
+
+def masked(n: int, density: float = 0.2) -> tuple[Tensor, Tensor, Tensor]:
+    """Test images, masks and noise, all [n, 1, 28, 28]."""
+    random = torch.Generator().manual_seed(SEED)
+    mask = (torch.rand(n, 1, 28, 28, generator=random) < density).float()
+    return held_out()[0][:n], mask, torch.randn(n, 1, 28, 28, generator=random)
+
+
+def test_fills_are_images_that_differ_with_the_noise_and_not_with_the_batch():
+    x, mask, noise = masked(8)
+    net = load("inpainter")
+    with torch.no_grad():
+        fill, other = net(x * mask, mask, noise), net(x * mask, mask, -noise)
+        one = net(*(t[2:3] for t in (x * mask, mask, noise)))
+    assert fill.shape == x.shape
+    assert fill.dtype == torch.float32
+    assert 0 <= fill.min() < fill.max() <= 1
+    assert (fill - other).abs().flatten(1).mean(1).min() > 0.005
+    torch.testing.assert_close(one, fill[2:3], rtol=1e-4, atol=1e-4)
+
+
+def test_the_inpainter_computes_nearly_the_same_in_bfloat16():
+    x, mask, noise = masked(8)
+    half = resolve_model("zoo://fashion/inpainter").build().eval()
+    half.load_state_dict(load("inpainter").state_dict())
+    with torch.no_grad():
+        fill = load("inpainter")(x * mask, mask, noise)
+        rough = half.bfloat16()((x * mask).bfloat16(), mask.bfloat16(), noise.bfloat16())
+    assert rough.dtype == torch.bfloat16
+    assert (rough.float() - fill).abs().mean() < 0.02
+
+
+def test_fills_follow_what_was_kept():
+    x, mask, noise = masked(500, density=0.5)
+    with torch.no_grad():
+        fill = load("inpainter")(x * mask, mask, noise)
+    removed = mask == 0
+    error, blind = (fill - x)[removed].square().mean(), (x.mean(0) - x)[removed].square().mean()
+    assert error < 0.3 * blind
+
+
+def test_the_inpainter_takes_about_what_the_classifier_takes():
+    example = torch.zeros(1, 1, 28, 28)
+    adds = multiply_adds(load("inpainter"), example, example, example)
+    assert adds == FIGURES["inpainter"]["multiply_adds"]
+    assert adds <= 5_000_000
+
+
+def test_the_inpainter_is_nearer_to_images_than_noise_and_constants_are():
+    x, _ = held_out()
+    masks = obfuscations.trial_masks(400, (1, 28, 28), {7: "patches"}, SEED)
+    chosen = {kind: masks[kind] for kind in ("nothing", "20% of patches")}
+    fills = obfuscations.fills(load("inpainter"), x)
+    found = obfuscations.distances(load("judge").features, fills, x[:400], x[1000:3000], chosen, SEED)
+    for row in found["kept"].values():
+        assert row["inpainter"][2] < min(row["Gaussian noise"][1], row["constant"][1])
+
+
+def test_the_card_states_an_inpainter_nearer_than_the_simple_fills():
+    for row in FIGURES["obfuscations"]["kept"].values():
+        assert row["inpainter"][2] < min(row["Gaussian noise"][1], row["constant"][1])

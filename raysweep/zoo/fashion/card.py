@@ -1,15 +1,19 @@
-"""CARD.md and samples.png, drawn from what the recipe measured."""
+"""CARD.md and its pictures, drawn from what the recipe measured."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from raysweep.zoo.obfuscations import Fill, fill_in, interval, table
+
 COLUMNS, ENLARGE = 16, 2
+REMOVED = (0.25, 0.45, 0.85)  # the colour of what a mask takes away
 
 CARD = """# Fashion-MNIST in the zoo
 
@@ -24,8 +28,8 @@ in [0, 1]; each network standardises inside. All trained on one CPU core with to
 
 `zoo://fashion/test` is Fashion-MNIST's official test set: {test[images]:,} images, {test[per_class][0]:,} of each of
 the 10 classes. It trained nothing. The 60,000 training images are divided by a permutation (seed {test[split_seed]}):
-{classifier[images]:,} for the classifier and the generator, {judge[images]:,} for the judge, which therefore shares
-no training image with what it judges.
+{classifier[images]:,} for the classifier, the generator and the inpainter, {judge[images]:,} for the judge, which
+therefore shares no training image with what it judges.
 
 Xiao, Rasul and Vollgraf, *Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms* (2017,
 arXiv:1708.07747). MIT licence, © 2017 Zalando SE (LICENSE, beside this card). The weights are Apache-2.0, like
@@ -54,10 +58,29 @@ The judge names {named} of the 10 classes in at least 1 % of {total} samples:
 | {rule} |
 | {counts} |
 
+## Inpainter
+
+`inpainter(kept, mask, noise)`, each [B, 1, 28, 28] with a binary mask (1: kept), gives a fill for what was removed; the
+obfuscation is `kept + fill * (1 - mask)`. A GAN between obfuscations and images (`raysweep/zoo/inpainting.py`), trained
+for {inpainter[steps]:,} steps of {inpainter[batch]} images and as many random masks: of single pixels, of patches 2 to
+9 wide, of nothing and of everything. The averaged weights of the last step are kept.
+
+![images, and obfuscations of them](obfuscations.png)
+
+Above, test images; then, in pairs, what a mask keeps (blue: removed) and the obfuscation: nothing kept; single pixels,
+5, 20 and 50 % of them; patches of 7 × 7, likewise.
+
+Squared Fréchet distance in the judge's features, with 95 % intervals, between obfuscations of {obfuscations[n]:,} test
+images and {obfuscations[references]:,} other test images; the {obfuscations[n]:,} themselves are at {floor}. Gaussian
+noise has each pixel's mean and deviation, the constant is the mean grey.
+
+{fills}
+
 ## Use
 
 Sweeps optimise latents through the generator and the classifier: {together:.1f} million multiply-adds an example
-forward. `features.8` of the classifier is its last feature map ([64, 7, 7], after the ReLU).
+forward; the inpainter takes {inpainter_millions:.1f} million. `features.8` of the classifier is its last feature map
+([64, 7, 7], after the ReLU).
 """
 
 
@@ -68,7 +91,7 @@ def write_card(figures: dict[str, Any], file: Path) -> None:
     together = figures["generator"]["multiply_adds"] + figures["classifier"]["multiply_adds"]
     text = CARD.format(
         **figures,
-        networks="\n".join(_network(name, figures[name]) for name in ("classifier", "judge", "generator")),
+        networks="\n".join(_network(name, figures[name]) for name in ("classifier", "judge", "generator", "inpainter")),
         distances="\n".join(
             _distance(name, row) for name, rows in figures["card"]["distances"].items() for row in rows
         ),
@@ -78,6 +101,9 @@ def write_card(figures: dict[str, Any], file: Path) -> None:
         rule=" | ".join("---" for _ in recognised),
         counts=" | ".join(str(count) for count in recognised.values()),
         together=together / 1e6,
+        inpainter_millions=figures["inpainter"]["multiply_adds"] / 1e6,
+        floor=interval(figures["obfuscations"]["floor"]),
+        fills=table(figures["obfuscations"]),
         checks=len(figures["generator"]["validation"]),
     )
     file.write_text(text, encoding="utf-8")
@@ -85,8 +111,23 @@ def write_card(figures: dict[str, Any], file: Path) -> None:
 
 def draw_samples(images: Tensor, file: Path) -> None:
     """A sheet of images [N, 1, 28, 28] in [0, 1], N a multiple of 16, twice enlarged."""
-    rows = functional.pad(images, (1, 1, 1, 1), value=1.0).unflatten(0, (-1, COLUMNS))[:, :, 0]
-    sheet = rows.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+    _save_sheet(images.expand(-1, 3, -1, -1), file)
+
+
+def draw_obfuscations(inpainter: Fill, images: Tensor, masks: list[Tensor], file: Path) -> None:
+    """A sheet of 16 images [16, 1, 28, 28]; below, in pairs, what masks keep of them and what the inpainter makes."""
+    rows = [images.expand(-1, 3, -1, -1)]
+    removed = torch.tensor(REMOVED)[:, None, None]
+    for mask in (mask[:COLUMNS] for mask in masks):
+        made = fill_in(inpainter, images, mask, seed=0)
+        rows += [images * mask + removed * (1 - mask), made.expand(-1, 3, -1, -1)]
+    _save_sheet(torch.cat(rows), file)
+
+
+def _save_sheet(images: Tensor, file: Path) -> None:
+    """Rows of 16 coloured images [N, 3, H, W] in [0, 1]."""
+    rows = functional.pad(images, (1, 1, 1, 1), value=1.0).unflatten(0, (-1, COLUMNS))
+    sheet = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
     picture = Image.fromarray((sheet * 255).round().byte().numpy())
     picture.resize((picture.width * ENLARGE, picture.height * ENLARGE), Image.Resampling.NEAREST).save(
         file, optimize=True

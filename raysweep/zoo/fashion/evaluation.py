@@ -63,8 +63,8 @@ def recognised(judge: nn.Module, images: Tensor) -> dict[str, int]:
     return dict(zip(CLASSES, counts.tolist(), strict=True))
 
 
-def multiply_adds(net: nn.Module, example: Tensor) -> int:
-    """Multiply-adds of one forward pass of one example."""
+def multiply_adds(net: nn.Module, *example: Tensor) -> int:
+    """Multiply-adds of one forward pass of one example: all of the network's inputs, each [1, ...]."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(example)
+        net(*example)
     return int(counter.get_total_flops()) // 2

@@ -1,14 +1,17 @@
-"""The three Fashion-MNIST networks, without weights.
+"""The Fashion-MNIST networks, without weights.
 
 All read or make images [B, 1, 28, 28] float32 in [0, 1] and standardise inside. Generator and classifier together
 take about 11 million multiply-adds an example, so that a sweep of half a million row-steps is minutes on two cores;
-the judge looks only at what a sweep made, and may cost more.
+the inpainter, which every step of a rate-distortion explanation runs, takes no more than the classifier does. The judge
+looks only at what a sweep made, and may cost more.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 LATENT = 64
 CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -133,3 +136,67 @@ class Judge(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(x))
         return logits
+
+
+class Inpainter(nn.Module):
+    """A small U-Net: what was kept of images, the mask and noise, each [B, 1, 28, 28], to a fill for the rest.
+
+    Noise enters beside the image and at both halved resolutions, where the same numbers lie in more channels. Two
+    linear layers between the 7 × 7 maps see the whole image, as in `Generator`: where little was kept there is a shape
+    to invent.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_14 = nn.Sequential(nn.Conv2d(3, 20, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
+        self.to_7 = nn.Sequential(nn.Conv2d(20 + 4, 36, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
+        self.whole = nn.Sequential(
+            nn.Conv2d(36 + 16, 16, 1),
+            nn.Flatten(),
+            nn.LeakyReLU(0.2),
+            nn.Linear(16 * 7 * 7, 160),
+            nn.LeakyReLU(0.2),
+            nn.Linear(160, 36 * 7 * 7),
+            nn.Unflatten(1, (36, 7, 7)),
+        )
+        self.near = nn.Sequential(
+            nn.Conv2d(36 + 16, 36, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(36, 36, 3, padding=1)
+        )
+        self.joined = nn.Sequential(nn.GroupNorm(4, 36), nn.LeakyReLU(0.2))
+        self.from_7 = nn.ConvTranspose2d(36, 20, 4, stride=2, padding=1)
+        self.at_14 = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(20, 20, 3, padding=1), nn.LeakyReLU(0.2))
+        self.from_14 = nn.Sequential(nn.ConvTranspose2d(20, 8, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
+        self.at_28 = nn.Sequential(
+            nn.Conv2d(8 + 3, 6, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(6, 1, 3, padding=1), nn.Sigmoid()
+        )
+
+    def forward(self, kept: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
+        mask = mask.expand_as(kept)
+        at_28 = torch.cat([kept * 2 - mask, mask, noise], 1)
+        at_14 = self.to_14(at_28)
+        at_7 = self.to_7(torch.cat([at_14, functional.pixel_unshuffle(noise, 2)], 1))
+        deep = torch.cat([at_7, functional.pixel_unshuffle(noise, 4)], 1)
+        up = self.from_7(self.joined(at_7 + self.near(deep) + self.whole(deep)))
+        fill: Tensor = self.at_28(torch.cat([self.from_14(self.at_14(up + at_14)), at_28], 1))
+        return fill.to(kept.dtype)
+
+
+class Critic(nn.Module):
+    """The inpainter's opponent, which only the recipe needs: images and masks to realness [B] and logits [B, 10]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential()
+        for channels, out, stride in ((2, 32, 1), (32, 64, 2), (64, 128, 2), (128, 192, 2)):
+            self.body.append(spectral_norm(nn.Conv2d(channels, out, 3, stride, 1)))
+            self.body.append(nn.LeakyReLU(0.1))
+        self.realness = spectral_norm(nn.Linear(192 * 4 * 4, 1))
+        self.naming = nn.Linear(192, 10)
+
+    def see(self, x: Tensor) -> Tensor:
+        """What it looks at of images in [0, 1]: their grey values from -1 to 1."""
+        return x * 2 - 1
+
+    def forward(self, seen: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.body(torch.cat([seen, mask.expand_as(seen)], 1))
+        return self.realness(maps.flatten(1))[:, 0], self.naming(maps.mean((2, 3)))

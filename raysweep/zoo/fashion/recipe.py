@@ -1,7 +1,7 @@
-"""Rebuild everything in this folder: `python -m raysweep.zoo.fashion.recipe`, about an hour on one core.
+"""Rebuild everything in this folder: `python -m raysweep.zoo.fashion.recipe`, about an hour and a half on one core.
 
 Each part is written whole or not at all, and figures.json keeps what was measured, so parts may be rebuilt alone; the
-card is drawn from it. The generator's training continues from `checkpoints/` when interrupted.
+card is drawn from it. The trainings of generator and inpainter continue from `checkpoints/` when interrupted.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from raysweep.zoo import inpainting, obfuscations
 from raysweep.zoo.fashion import FOLDER, MODELS
 from raysweep.zoo.fashion.adversarial import Settings, Training
-from raysweep.zoo.fashion.card import draw_samples, write_card
+from raysweep.zoo.fashion.card import COLUMNS, draw_obfuscations, draw_samples, write_card
 from raysweep.zoo.fashion.evaluation import distances, multiply_adds, recognised, sample, validation_distance
-from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Judge
+from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Critic, Inpainter, Judge
 from raysweep.zoo.fashion.source import DEBIAN, HINT, SPLIT_SEED, Split, read_split
 from raysweep.zoo.fashion.supervised import Schedule, accuracy, train
 
@@ -34,6 +35,8 @@ SCHEDULES = {
 }
 VALIDATION, VALIDATION_SEED, REPORT_SEED = 5000, 5, 6
 RECOGNITION = 1000
+INPAINTING = inpainting.Settings(seed=4, steps=6000, cells=(1, 2, 4, 9, 28))
+CELLS = {1: "the pixels", 7: "patches of 7 × 7"}  # of the card's masks; the training meets other patches
 
 
 def make_test(split: Split) -> dict[str, Any]:
@@ -77,6 +80,34 @@ def make_generator(split: Split) -> dict[str, Any]:
     } | _size(load("generator"), torch.zeros(1, LATENT))
 
 
+def make_inpainter(split: Split) -> dict[str, Any]:
+    training = inpainting.Training(INPAINTING, Inpainter, Critic)
+    file = CHECKPOINTS / "inpainter.pt"
+    if file.is_file():
+        training.load(file)
+    training.run(split.swept.pixels(), split.swept.y, file)
+    _save(training.averaged.state_dict(), FOLDER / "inpainter.safetensors")
+    file.unlink()
+    example = torch.zeros(1, 1, 28, 28)
+    return {
+        "seed": INPAINTING.seed,
+        "steps": INPAINTING.steps,
+        "batch": INPAINTING.batch,
+        "images": len(split.swept),
+        "seconds": round(training.seconds),
+    } | _size(load("inpainter"), example, example, example)
+
+
+def make_obfuscations(split: Split) -> dict[str, Any]:
+    """Measure the inpainter on test images, beside simpler fills, and draw what it makes of them."""
+    order = torch.randperm(len(split.test), generator=torch.Generator().manual_seed(REPORT_SEED))
+    real = split.test[order].pixels()
+    fills = obfuscations.fills(load("inpainter"), split.swept.pixels())
+    masks = obfuscations.trial_masks(1000, (1, 28, 28), CELLS, REPORT_SEED)
+    draw_obfuscations(fills["inpainter"], real[:COLUMNS], list(masks.values()), FOLDER / "obfuscations.png")
+    return obfuscations.distances(load("judge").features, fills, real[:1000], real[5000:], masks, REPORT_SEED)
+
+
 def make_card(split: Split) -> dict[str, Any]:
     """Measure the generator against the test images, draw its samples; the card follows from figures.json."""
     generator, classifier, judge = load("generator"), load("classifier"), load("judge")
@@ -105,6 +136,8 @@ STAGES: dict[str, Callable[[Split], dict[str, Any]]] = {
     "classifier": make_classifier,
     "judge": make_judge,
     "generator": make_generator,
+    "inpainter": make_inpainter,
+    "obfuscations": make_obfuscations,
     "card": make_card,
 }
 
@@ -136,8 +169,8 @@ def _supervised(build: Callable[[], nn.Module], name: str, split: Split) -> tupl
     } | _size(net, torch.zeros(1, 1, 28, 28))
 
 
-def _size(net: nn.Module, example: Tensor) -> dict[str, int]:
-    return {"parameters": sum(p.numel() for p in net.parameters()), "multiply_adds": multiply_adds(net, example)}
+def _size(net: nn.Module, *example: Tensor) -> dict[str, int]:
+    return {"parameters": sum(p.numel() for p in net.parameters()), "multiply_adds": multiply_adds(net, *example)}
 
 
 def _save(weights: dict[str, Tensor], file: Path) -> None:
@@ -155,7 +188,7 @@ def _record(stage: str, figures: dict[str, Any]) -> None:
     part.write_text(json.dumps(kept, indent=1) + "\n")
     part.replace(file)
     logging.info("%s: %s", stage, figures)
-    if stage == "card":
+    if kept.keys() >= STAGES.keys():
         write_card(kept, FOLDER / "CARD.md")
 
 
