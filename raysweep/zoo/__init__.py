@@ -13,7 +13,7 @@ from raysweep.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
-COLLECTIONS = ("fashion", "vocal")
+COLLECTIONS = ("fashion", "notes", "vocal")
 SCHEME = "zoo://"
 
 Entry = TypeVar("Entry")
@@ -21,14 +21,14 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A network and its weights.
+    """A network and its weights: a generator, a classifier, or an inpainter (`zoo.inpainting` says what it takes).
 
     Args:
         build: makes the module without weights.
         weights: its safetensors file.
-        latent: length of a generator's latent vector; None for a classifier.
-        units: names of a classifier's output units; None for a generator.
-        media: how a generator's output is shown: "image" or "logmel".
+        latent: length of a generator's latent vector; None for other networks.
+        units: names of a classifier's output units; None for other networks.
+        media: how what the network reads or makes is shown: "image", "logmel" or "spectrum".
     """
 
     build: Callable[[], nn.Module]
