@@ -1,20 +1,22 @@
 """Makes the notes: single tones of sampled instruments, one second at 16 kHz, as spectra [2, 256].
 
-Every family plays the same keys at the same velocities, so that pitch and loudness say nothing about it. Within a split
-note i is of family i mod 10, and note i depends on (split, i) only; no two notes of the splits that share SoundFonts
-have the same SoundFont, program, key and velocity.
+Every family plays the same keys at the same velocities, so that pitch and loudness say next to nothing about it. Within
+a split note i is of family i mod 10, and note i depends on (split, i) only; no two notes of the splits that share
+SoundFonts have the same SoundFont, program, key and velocity.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.data.spectrum import NOTE, spectrum
+from raysweep.errors import InputError
 from raysweep.zoo.notes.networks import CLASSES
 from raysweep.zoo.soundfonts import require, soundfont
 
@@ -32,6 +34,7 @@ PROGRAMS: dict[str, tuple[int, ...]] = {
     "flute": tuple(range(72, 80)),
 }
 KEYS = range(36, 85)  # 65 to 1047 Hz
+HIGHEST = {43: 81, 58: 72, 67: 78, 78: 78}  # of programs that a SoundFont leaves silent above
 VELOCITIES = range(40, 128)
 FADE = 0.02  # seconds at the end of a note, so that it does not end in a click
 # MuseScore General is made from FluidR3, so the two are one family of recordings; TimGM6mb is another.
@@ -85,15 +88,17 @@ def notes(split: Split) -> list[Note]:
 
 
 def _notes_of(split: Split, family: int) -> list[Note]:
-    programs = PROGRAMS[CLASSES[family]]
-    sizes = (len(split.soundfonts), len(programs), len(KEYS), len(VELOCITIES))
+    every = [
+        played
+        for played in product(split.soundfonts, PROGRAMS[CLASSES[family]], KEYS, VELOCITIES)
+        if played[2] <= HIGHEST.get(played[1], KEYS[-1])
+    ]
     random = np.random.default_rng([split.seed, family])
-    order = random.permutation(np.prod(sizes))
-    held, cents = random.uniform(0.5, 0.9, len(order)), random.uniform(-25, 25, len(order))
+    chosen = random.permutation(len(every))
+    held, cents = random.uniform(0.5, 0.9, len(every)), random.uniform(-25, 25, len(every))
     return [
-        Note(split.soundfonts[a], programs[b], KEYS[c], VELOCITIES[d], float(held[slot]), float(cents[slot]))
+        Note(*every[chosen[slot]], held=float(held[slot]), cents=float(cents[slot]))
         for slot in range(split.first, split.last)
-        for a, b, c, d in [np.unravel_index(order[slot], sizes)]
     ]
 
 
@@ -114,10 +119,13 @@ def spectra(split: Split, folder: Path) -> NDArray[np.float16]:
 def play(note: Note) -> NDArray[np.float32]:
     """One second of a note, [16000], its loudest sample at 0.9."""
     sound = _band(note.soundfont).play(note)
+    peak = float(np.abs(sound).max())
+    if not peak > 1e-3:
+        raise InputError("a note stayed silent", value=note, suggestion="Is the SoundFont's package whole?")
     ramp = np.ones(NOTE.samples)
     tail = int(FADE * NOTE.sample_rate)
     ramp[-tail:] = np.linspace(1, 0, tail)
-    return (0.9 * sound * ramp / np.abs(sound).max()).astype(np.float32)
+    return (0.9 / peak * sound * ramp).astype(np.float32)
 
 
 class _Band:
