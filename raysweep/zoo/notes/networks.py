@@ -124,27 +124,27 @@ class Inpainter(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.enter = nn.Sequential(nn.Conv1d(7, 32, 5, padding=2), nn.LeakyReLU(0.2))
-        self.to_128 = nn.Sequential(nn.Conv1d(32, 48, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
-        self.to_64 = nn.Sequential(nn.Conv1d(48, 64, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
+        self.enter = nn.Sequential(nn.Conv1d(7, 24, 5, padding=2), nn.LeakyReLU(0.2))
+        self.to_128 = nn.Sequential(nn.Conv1d(24, 40, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
+        self.to_64 = nn.Sequential(nn.Conv1d(40, 64, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
         self.to_32 = nn.Sequential(nn.Conv1d(64, 64, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
         self.whole = nn.Sequential(
             nn.Conv1d(64 + 16, 32, 1),
             nn.Flatten(),
             nn.LeakyReLU(0.2),
-            nn.Linear(32 * 32, 192),
+            nn.Linear(32 * 32, 128),
             nn.LeakyReLU(0.2),
-            nn.Linear(192, 64 * 32),
+            nn.Linear(128, 64 * 32),
             nn.Unflatten(1, (64, 32)),
         )
         self.at_32 = Beside(64, noise=16)
         self.from_32 = nn.ConvTranspose1d(64, 64, 4, stride=2, padding=1)
         self.at_64 = Beside(64, noise=8)
-        self.from_64 = nn.ConvTranspose1d(64, 48, 4, stride=2, padding=1)
-        self.at_128 = Beside(48, noise=4)
-        self.from_128 = nn.ConvTranspose1d(48, 32, 4, stride=2, padding=1)
-        self.at_256 = Beside(32, noise=2)
-        self.leave = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv1d(32, 3, 3, padding=1))
+        self.from_64 = nn.ConvTranspose1d(64, 40, 4, stride=2, padding=1)
+        self.at_128 = Beside(40, noise=4)
+        self.from_128 = nn.ConvTranspose1d(40, 24, 4, stride=2, padding=1)
+        self.at_256 = Beside(24, noise=2)
+        self.leave = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv1d(24, 3, 3, padding=1))
 
     def forward(self, kept: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
         mask = mask.expand_as(kept)

@@ -29,7 +29,7 @@ from raysweep.zoo.notes.render import SPLITS, labels, notes, play, spectra
 from raysweep.zoo.notes.supervised import Schedule, accuracy, train
 
 CHECKPOINTS = FOLDER / "checkpoints"
-SHIPPED, SOUNDS = 2000, 200  # test notes in test.npz, and those of which it holds the sound
+SHIPPED, SOUNDS = 2000, 160  # test notes in test.npz, and those of which it holds the sound
 SCHEDULES = {
     "classifier": ("train", Schedule(seed=41, epochs=16)),
     "judge": ("judge", Schedule(seed=42, epochs=24)),
