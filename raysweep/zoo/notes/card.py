@@ -46,9 +46,9 @@ Share of each family's notes that the classifier names rightly:
 
 ## Data
 
-Every family plays keys 36 to 84 (four programs end sooner, where a SoundFont falls silent) at velocities 40 to 127, up
-to a quarter of a semitone out of tune, and lets go after 0.5 to 0.9 s; so neither pitch nor loudness tells the family.
-No SoundFont, program, key and velocity is in two splits.
+Every family plays keys 36 to 84 (an octave lower where a SoundFont has no such key) at velocities 40 to 127, up to a
+quarter of a semitone out of tune, and lets go after 0.5 to 0.9 s; so neither pitch nor loudness tells the family. No
+SoundFont, program, key and velocity is in two splits.
 
 | split | notes | SoundFonts | for |
 | --- | --- | --- | --- |

@@ -7,7 +7,7 @@ SoundFonts have the same SoundFont, program, key and velocity.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -34,8 +34,8 @@ PROGRAMS: dict[str, tuple[int, ...]] = {
     "flute": tuple(range(72, 80)),
 }
 KEYS = range(36, 85)  # 65 to 1047 Hz
-HIGHEST = {43: 81, 58: 72, 67: 78, 78: 78}  # of programs that a SoundFont leaves silent above
 VELOCITIES = range(40, 128)
+SILENT = 1e-3  # a peak below it
 FADE = 0.02  # seconds at the end of a note, so that it does not end in a click
 # MuseScore General is made from FluidR3, so the two are one family of recordings; TimGM6mb is another.
 KNOWN = ("sf3/FluidR3Mono_GM.sf3", "sf3/MuseScore_General_Lite.sf3")
@@ -88,11 +88,7 @@ def notes(split: Split) -> list[Note]:
 
 
 def _notes_of(split: Split, family: int) -> list[Note]:
-    every = [
-        played
-        for played in product(split.soundfonts, PROGRAMS[CLASSES[family]], KEYS, VELOCITIES)
-        if played[2] <= HIGHEST.get(played[1], KEYS[-1])
-    ]
+    every = list(product(split.soundfonts, PROGRAMS[CLASSES[family]], KEYS, VELOCITIES))
     random = np.random.default_rng([split.seed, family])
     chosen = random.permutation(len(every))
     held, cents = random.uniform(0.5, 0.9, len(every)), random.uniform(-25, 25, len(every))
@@ -117,10 +113,15 @@ def spectra(split: Split, folder: Path) -> NDArray[np.float16]:
 
 
 def play(note: Note) -> NDArray[np.float32]:
-    """One second of a note, [16000], its loudest sample at 0.9."""
+    """One second of a note, [16000], its loudest sample at 0.9.
+
+    A key for which its instrument has no sample at that velocity (fewer than 1 in 100) sounds an octave lower.
+    """
     sound = _band(note.soundfont).play(note)
+    if not np.abs(sound).max() > SILENT:
+        sound = _band(note.soundfont).play(replace(note, key=note.key - 12))
     peak = float(np.abs(sound).max())
-    if not peak > 1e-3:
+    if not peak > SILENT:
         raise InputError("a note stayed silent", value=note, suggestion="Is the SoundFont's package whole?")
     ramp = np.ones(NOTE.samples)
     tail = int(FADE * NOTE.sample_rate)
