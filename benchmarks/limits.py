@@ -29,11 +29,11 @@ import torch
 from common import JOBS, cpus, median, parser_of, say, table, write_json
 from torch.utils.flop_counter import FlopCounterMode
 
-from raysweep.engine.adam import adam_step
 from raysweep.engine.device import keep_freed_memory, open_device
 from raysweep.engine.engine import Engine
 from raysweep.engine.workload import DTYPES, Workload
 from raysweep.methods import RowMethod, Rows
+from raysweep.methods.adam import adam_step
 from raysweep.preflight import workload_spec
 from raysweep.sweepfile import load_sweep
 

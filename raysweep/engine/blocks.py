@@ -15,7 +15,7 @@ import torch
 
 from raysweep.engine.engine import Engine
 from raysweep.engine.row_store import RowStore
-from raysweep.engine.trajectory import State
+from raysweep.methods.method import State
 
 
 class Blocks:

@@ -18,9 +18,10 @@ from raysweep.engine.device import out_of_memory
 from raysweep.engine.lane import Lane, NonFinite, Occupant
 from raysweep.engine.occupancy import Share
 from raysweep.engine.row_store import RowStore
-from raysweep.engine.trajectory import Checkpoint, Segment, State, Ticket, Trajectory, TrajectoryId
+from raysweep.engine.trajectory import Checkpoint, Segment, Ticket, Trajectory, TrajectoryId
 from raysweep.errors import OutOfMemory, TrialFailed
 from raysweep.methods import RowMethod
+from raysweep.methods.method import State
 
 FAILURES = 1000
 """Trajectories whose failure is remembered, so that a trial which shares one fails without being stepped again."""

@@ -27,8 +27,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from raysweep.engine.trajectory import Checkpoint, State, TrajectoryId
+from raysweep.engine.trajectory import Checkpoint, TrajectoryId
 from raysweep.errors import StorageError
+from raysweep.methods.method import State
 from raysweep.whole_files import whole
 
 MEMORY = 32 * 2**20

@@ -19,9 +19,10 @@ import torch
 
 from raysweep.engine.explainers import Found
 from raysweep.engine.showing import Showing
-from raysweep.engine.trajectory import State, kept
+from raysweep.engine.trajectory import kept
 from raysweep.engine.workload import COMPARE_FEATURES, Workload
 from raysweep.errors import TrialFailed
+from raysweep.methods.method import State
 from raysweep.models.readout import Readout
 from raysweep.objectives.bootstrap import resamples
 from raysweep.objectives.frechet import Reference, score_frechet

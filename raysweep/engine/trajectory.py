@@ -15,13 +15,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from raysweep.methods import RowMethod, Rows
+from raysweep.methods import Method, Rows, State
 
 if TYPE_CHECKING:
     from raysweep.engine.row_store import RowStore
-
-State = dict[str, Tensor]
-"""A row's whole state by name, each `[N, ...]`: `params`, `first`, `second` and `kept.*`."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ class Trajectory:
         """Example index of each row."""
         return self.id.examples
 
-    def next_segment(self, method: RowMethod, slots: int) -> Segment | None:
+    def next_segment(self, method: Method, slots: int) -> Segment | None:
         """The segment to run now, or None while one runs or nobody waits."""
         if self.segment is not None or not self.tickets:
             return None
@@ -125,7 +122,7 @@ class Trajectory:
         if known:
             begin = max(known, key=lambda checkpoint: checkpoint.step)
         else:
-            begin = Checkpoint(0, initial_state(method, self.rows()))
+            begin = Checkpoint(0, method.begin(self.rows()))
         between = (step for ticket in self.tickets for step in ticket.via if begin.step < step < first)
         end = min(between, default=first)
         count = len(self.examples)
@@ -165,12 +162,6 @@ class Trajectory:
             if ticket.step > reached.step and (ticket.origin is None or ticket.origin.step < reached.step):
                 ticket.origin = reached
         return ready
-
-
-def initial_state(method: RowMethod, rows: Rows) -> State:
-    """Every row before its first step; what a row will keep is not known yet."""
-    params = method.start(rows)
-    return {"params": params, "first": torch.zeros_like(params), "second": torch.zeros_like(params)}
 
 
 def kept(state: State) -> dict[str, Tensor]:

@@ -7,9 +7,10 @@ and stopped is the engine's affair.
 from __future__ import annotations
 
 from raysweep.methods.am import ActivationMaximisation
+from raysweep.methods.method import Bound, Method, Rows, State, by_row
 from raysweep.methods.rde import RateDistortion
-from raysweep.methods.row_method import Bound, Loss, RowMethod, Rows, by_row
+from raysweep.methods.row_method import Loss, RowMethod
 
-METHODS: dict[str, type[RowMethod]] = {"am": ActivationMaximisation, "rde": RateDistortion}
+METHODS: dict[str, type[Method]] = {"am": ActivationMaximisation, "rde": RateDistortion}
 
-__all__ = ["METHODS", "Bound", "Loss", "RowMethod", "Rows", "by_row"]
+__all__ = ["METHODS", "Bound", "Loss", "Method", "RowMethod", "Rows", "State", "by_row"]

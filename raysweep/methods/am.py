@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from raysweep.errors import InputError, did_you_mean
+from raysweep.methods.method import Bound, Rows, by_row
 from raysweep.methods.noise import normal
-from raysweep.methods.row_method import Bound, Loss, RowMethod, Rows, by_row
+from raysweep.methods.row_method import Loss, RowMethod
 
 Direction = Literal["maximise", "minimise"]
 Prior = Literal["log_density", "squared_norm"]

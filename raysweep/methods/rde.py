@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from raysweep.errors import InputError, did_you_mean
 from raysweep.methods.components import Components
+from raysweep.methods.method import Bound, Rows
 from raysweep.methods.noise import fresh_normal, fresh_uniform
-from raysweep.methods.row_method import Bound, Loss, RowMethod, Rows
+from raysweep.methods.row_method import Loss, RowMethod
 
 Mask = Literal["concrete", "relaxed"]
 SUREST = 7.0

@@ -1,62 +1,19 @@
-"""The contract of a row method: little more than its loss."""
+"""The contract of a row method: little more than its loss. Its rows are moved by Adam, each for itself.
+
+Kingma, Ba, *Adam: a method for stochastic optimization*, ICLR 2015; constants as in torch and TensorFlow.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Rows:
-    """B independent optimisations and everything that sets one apart from another.
-
-    Args:
-        seed: sweep seed of each row, int64 [B].
-        example: example index of each row, int64 [B].
-        step: updates already made to each row, int64 [B].
-        draw: which of the step's losses this is, int64 [B]; 0 where a step takes one (`RowMethod.draws`).
-        values: each hyper-parameter's value per row, [B]; `rows["lr"]` reads one.
-    """
-
-    seed: Tensor
-    example: Tensor
-    step: Tensor
-    draw: Tensor
-    values: dict[str, Tensor]
-
-    def __len__(self) -> int:
-        return len(self.example)
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.values[name]
-
-    @property
-    def key(self) -> tuple[Tensor, ...]:
-        """What noise that is new with each loss is keyed by."""
-        return self.seed, self.example, self.step, self.draw
-
-    def to(self, device: torch.device) -> Rows:
-        """The same rows on a device."""
-        values = {name: value.to(device) for name, value in self.values.items()}
-        seed, example, step, draw = (part.to(device) for part in self.key)
-        return Rows(seed, example, step, draw, values)
-
-    @staticmethod
-    def of(seed: int, examples: range, values: dict[str, float], dtype: torch.dtype = torch.float64) -> Rows:
-        """The rows of one configuration at step 0: one per example, all with the same `values`."""
-        count = len(examples)
-        return Rows(
-            seed=torch.full((count,), seed, dtype=torch.int64),
-            example=torch.tensor(list(examples), dtype=torch.int64),
-            step=torch.zeros(count, dtype=torch.int64),
-            draw=torch.zeros(count, dtype=torch.int64),
-            values={name: torch.full((count,), float(value), dtype=dtype) for name, value in values.items()},
-        )
+from raysweep.methods.adam import adam_step
+from raysweep.methods.method import Method, Rows, State, Turn, by_row
 
 
 @dataclass(frozen=True)
@@ -67,38 +24,11 @@ class Loss:
     seen: dict[str, Tensor]
 
 
-def by_row(mask: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """The rows of `one` where `mask` [B] holds, else those of `other`; both [B, ...]."""
-    return torch.where(mask.view(-1, *[1] * (one.dim() - 1)), one, other)
-
-
-class RowMethod(Protocol):
+class RowMethod(Method, Protocol):
     """An explanation found by optimising one set of parameters per row.
 
-    No method of it may let a row depend on another: no batch statistics, no means over rows, no joint stopping.
-    `hyperparameters` names what a configuration must give beside `steps`; each is a number within its bound.
+    Where `draws` names a hyper-parameter, a step takes the mean of so many losses, each with noise of its own.
     """
-
-    name: str
-    hyperparameters: dict[str, Bound]
-    draws: str | None = None
-    """The hyper-parameter that says of how many losses, each with noise of its own, a step takes the mean."""
-
-    @classmethod
-    def hyperparameters_of(cls, options: dict[str, Any]) -> dict[str, Bound]:
-        """Those that the method with these named variants has."""
-        return cls.hyperparameters
-
-    @classmethod
-    def complete(cls, values: Mapping[str, float]) -> dict[str, float]:
-        """A configuration's values, with the default of each hyper-parameter that it does not give."""
-        defaults = {name: bound.default for name, bound in cls.hyperparameters.items() if bound.default is not None}
-        return defaults | dict(values)
-
-    @classmethod
-    def draws_of(cls, values: Mapping[str, float]) -> int:
-        """How many losses a step of a configuration takes."""
-        return 1 if cls.draws is None else int(cls.complete(values)[cls.draws])
 
     def start(self, rows: Rows) -> Tensor:
         """First parameters, `[B, *shape]`; random ones from (seed, example) alone, so all configurations share them."""
@@ -116,35 +46,50 @@ class RowMethod(Protocol):
         """What a row keeps of the step just made, `{name: [B, ...]}`; `kept` is None before the first step."""
         ...
 
-    def explain(self, kept: dict[str, Tensor]) -> Tensor:
-        """What a person looks at and what the objective scores, `[B, ...]`."""
-        ...
+    def begin(self, rows: Rows) -> State:
+        """First parameters, and Adam's moments."""
+        params = self.start(rows)
+        return {"params": params, "first": torch.zeros_like(params), "second": torch.zeros_like(params)}
+
+    def turn(self, state: State, partial: dict[str, Tensor], rows: Rows, fresh: bool) -> Turn:
+        """One loss and its gradient; a step of the rows that have all losses of theirs."""
+        params = state["params"].detach().requires_grad_()
+        loss = self.loss(params, rows)
+        (gradient,) = torch.autograd.grad(loss.total.sum(), params)
+        with torch.no_grad():
+            seen = {name: value.detach() for name, value in loss.seen.items()}
+            finite = _finite(loss.total.detach(), gradient)
+            if self.draws is None:
+                return Turn(self._stepped(state, gradient, seen, rows, fresh), {}, None, finite, seen)
+            count = rows.draw + 1
+            sums = {
+                name: value + partial[name] if name in partial else value
+                for name, value in {"gradient": gradient, **seen}.items()
+                if value.is_floating_point()
+            }
+            means = {name: total / _as_long(count, total) for name, total in sums.items()}
+            stepped = self._stepped(state, means.pop("gradient"), {**seen, **means}, rows, fresh)
+            return Turn(stepped, sums, count >= rows[self.draws], finite, seen)
+
+    def _stepped(self, state: State, gradient: Tensor, seen: dict[str, Tensor], rows: Rows, fresh: bool) -> State:
+        params, first, second = (state[name].detach() for name in ("params", "first", "second"))
+        before = {name.removeprefix("kept."): value for name, value in state.items() if name.startswith("kept.")}
+        after = self.remember(before or None, params, seen)
+        if before and fresh:
+            new = self.remember(None, params, seen)
+            after = {name: by_row(rows.step == 0, value, after[name]) for name, value in new.items()}
+        params, first, second = adam_step(params, gradient, first, second, rows["lr"], rows.step)
+        kept = {f"kept.{name}": value for name, value in after.items()}
+        return {"params": self.project(params), "first": first, "second": second, **kept}
 
 
-@dataclass(frozen=True)
-class Bound:
-    """What numbers a hyper-parameter may be.
+def _finite(total: Tensor, gradient: Tensor) -> Tensor | None:
+    """Which rows [B] have a loss and a gradient that are numbers; None when all do."""
+    if math.isfinite(total.sum() + gradient.sum()):
+        return None
+    return torch.isfinite(total) & torch.isfinite(gradient.flatten(1)).all(dim=1)
 
-    Args:
-        low, high: it lies between these.
-        open: it is neither of them.
-        whole: it is an integer.
-        default: what it is where a sweep file says nothing; None: it must say it.
-        usual: a value to try a method's speed and precision with.
-    """
 
-    low: float
-    high: float = math.inf
-    open: bool = False
-    whole: bool = False
-    default: float | None = None
-    usual: float = 0.01
-
-    def holds(self, value: float) -> bool:
-        """Whether `value` lies within."""
-        return self.low < value < self.high if self.open else self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        low = f"{'above' if self.open else 'at least'} {self.low:g}"
-        high = f" and {'below' if self.open else 'at most'} {self.high:g}" if math.isfinite(self.high) else ""
-        return f"must be {low}{high}"
+def _as_long(count: Tensor, like: Tensor) -> Tensor:
+    """Counts [B] that divide numbers [B, ...]."""
+    return count.to(like.dtype).view(-1, *[1] * (like.dim() - 1))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from raysweep.engine.engine import Engine
-from raysweep.engine.trajectory import State
 from raysweep.methods.am import ActivationMaximisation
+from raysweep.methods.method import State
 
 LATENT = 6
 

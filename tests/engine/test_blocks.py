@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from raysweep.engine.blocks import Blocks
 from raysweep.engine.engine import Engine
-from raysweep.engine.trajectory import State
 from raysweep.errors import TrialFailed
+from raysweep.methods.method import State
 from tests.engine.small_am import Waiter, method
 
 N = 11

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from raysweep.engine.engine import Engine
-from raysweep.engine.trajectory import State, kept
+from raysweep.engine.trajectory import kept
+from raysweep.methods.method import State
 from raysweep.methods.noise import normal
 from tests.engine.small_am import LATENT, Waiter, ask, method, networks
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from raysweep.engine.engine import Engine
 from raysweep.engine.row_store import OVERHEAD, RowStore
-from raysweep.engine.trajectory import Segment, State, Trajectory
+from raysweep.engine.trajectory import Segment, Trajectory
 from raysweep.errors import TrialFailed
 from raysweep.methods.am import ActivationMaximisation
+from raysweep.methods.method import State
 from tests.engine.small_am import LATENT, Waiter, ask, method, networks
 
 

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from raysweep.engine import row_store
 from raysweep.engine.row_store import OVERHEAD, RowStore
-from raysweep.engine.trajectory import State, TrajectoryId
+from raysweep.engine.trajectory import TrajectoryId
+from raysweep.methods.method import State
 from raysweep.record import remote
 
 ONE = TrajectoryId('{"lr": 0.1}', 7, range(5))

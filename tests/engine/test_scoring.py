@@ -17,9 +17,9 @@ from torch import nn
 
 from raysweep.engine.engine import Engine
 from raysweep.engine.scoring import Scored, Scorer
-from raysweep.engine.trajectory import State
 from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
 from raysweep.errors import TrialFailed
+from raysweep.methods.method import State
 from raysweep.methods.noise import normal
 from raysweep.models.model import ModelSource
 from raysweep.zoo import fashion

@@ -9,8 +9,9 @@ import torch
 
 from raysweep.engine.engine import Engine
 from raysweep.engine.showing import Showing
-from raysweep.engine.trajectory import State, kept
+from raysweep.engine.trajectory import kept
 from raysweep.engine.workload import Workload
+from raysweep.methods.method import State
 from tests.engine.specs import FASHION
 
 CPU = torch.device("cpu")

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from raysweep.engine.engine import Engine
-from raysweep.engine.trajectory import State
 from raysweep.engine.turns import Turns
 from raysweep.methods.am import ActivationMaximisation
+from raysweep.methods.method import State
 
 DEADLINE = 60  # a watchdog, not a measurement
 

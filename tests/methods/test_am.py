@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from raysweep.errors import InputError
 from raysweep.methods.am import ActivationMaximisation
+from raysweep.methods.method import Rows
 from raysweep.methods.noise import normal
-from raysweep.methods.row_method import Rows
 
 LATENT = 3
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from raysweep.engine.engine import Engine
-from raysweep.engine.trajectory import State, kept
+from raysweep.engine.trajectory import kept
 from raysweep.errors import InputError
 from raysweep.methods.components import Components, channels, elements
 from raysweep.methods.fills import Constant, Gaussian
+from raysweep.methods.method import Rows, State
 from raysweep.methods.noise import fresh_normal, fresh_uniform
 from raysweep.methods.rde import Explained, RateDistortion
-from raysweep.methods.row_method import Rows
 
 SHAPE = (2, 6)
 CONFIG = {"lr": 0.05, "sparsity_weight": 0.02, "temperature": 0.3, "initial_mask": 0.6, "noise_samples": 3}

@@ -13,9 +13,9 @@ import torch
 from raysweep.engine.engine import Engine
 from raysweep.engine.explainers import RdeExplainer
 from raysweep.engine.scoring import Scored, Scorer
-from raysweep.engine.trajectory import State
 from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
 from raysweep.errors import InputError
+from raysweep.methods.method import State
 from raysweep.methods.noise import fresh_normal, fresh_uniform
 from raysweep.models.model import ModelSource
 from raysweep.objectives.frechet import Reference, frechet_distance
