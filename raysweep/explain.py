@@ -83,7 +83,7 @@ def explaining_workload(file: SweepFile, examples: int) -> Workload:
     from raysweep.engine.workload import Workload
     from raysweep.preflight import workload_spec
 
-    per_class = file.sweep.method.name == "rde" and file.sweep.method.per == "class"
+    per_class = getattr(file.sweep.method, "per", None) == "class"
     count = file.sweep.examples if per_class else examples
     return Workload(replace(workload_spec(file), judge=None, objectives=(), examples=count))
 

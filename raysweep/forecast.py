@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from raysweep.preflight import slots_to_try
+from raysweep.search.space import Config
 from raysweep.sweepfile import Sweep
 
 if TYPE_CHECKING:
@@ -21,34 +22,41 @@ def forecast(sweep: Sweep, workload: Workload) -> dict[str, Any]:
     from raysweep.engine.numerics import choose
 
     with one_thread():
-        lanes = len(os.sched_getaffinity(0))
-        choice = choose(workload, torch.device("cpu"), lanes, sweep.precision, slots_to_try(sweep, "cpu"))
-    found, seconds = planned(sweep), choice.seconds[choice.precision, choice.slots]
-    losses = found.pop("losses")
-    total = losses * seconds if losses else None
-    return {**found, "numerics": str(choice), "seconds_per_row_step": seconds, "seconds": total}
+        lanes, device = len(os.sched_getaffinity(0)), torch.device("cpu")
+        choice = choose(workload, device, lanes, sweep.precision, slots_to_try(sweep, "cpu"))
+        (method,) = workload.methods(1, device)
+    seconds, configs = choice.seconds[choice.precision, choice.slots], furthest(sweep)
+    turns = sum(method.turns(numbers_of(config), int(config["steps"])) for config in configs) * sweep.examples
+    total = turns * seconds if configs else None
+    return {**planned(sweep), "numerics": str(choice), "seconds_per_row_step": seconds, "seconds": total}
 
 
 def planned(sweep: Sweep) -> dict[str, int | None]:
-    """Trials, row-steps before and after sharing, and losses that these take; None for what is open.
+    """Trials, row-steps before and after sharing; None for what is open. Early stopping makes it fewer."""
+    if sweep.search.sampler != "grid":
+        return {"trials": sweep.budget.trials, "row_steps_unshared": None, "row_steps": None}
+    configs = _grid(sweep)
+    return {
+        "trials": len(configs),
+        "row_steps_unshared": sum(int(config["steps"]) for config in configs) * sweep.examples,
+        "row_steps": sum(int(config["steps"]) for config in furthest(sweep)) * sweep.examples,
+    }
 
-    Early stopping makes it fewer.
-    """
-    from raysweep.methods import METHODS
 
-    space, method = sweep.parsed_space, METHODS[sweep.method.name]
-    open_ = dict.fromkeys(("row_steps_unshared", "row_steps", "losses"), None)
-    found: dict[str, int | None] = {"trials": sweep.budget.trials, **open_}
-    if sweep.search.sampler == "grid":
-        configs = list(islice(space.grid(), sweep.budget.trials))
-        furthest: dict[str, int] = {}
-        draws: dict[str, int] = {}
-        for config in configs:
-            key = space.config_key(config, without=("steps",))
-            furthest[key] = max(furthest.get(key, 0), int(config["steps"]))
-            draws[key] = method.draws_of(config)
-        found["trials"] = len(configs)
-        found["row_steps_unshared"] = sum(int(config["steps"]) for config in configs) * sweep.examples
-        found["row_steps"] = sum(furthest.values()) * sweep.examples
-        found["losses"] = sum(steps * draws[key] for key, steps in furthest.items()) * sweep.examples
-    return found
+def furthest(sweep: Sweep) -> list[Config]:
+    """Of the grid's configurations that differ only in steps the one of the most; none of another search."""
+    space, found = sweep.parsed_space, dict[str, Config]()
+    for config in _grid(sweep) if sweep.search.sampler == "grid" else ():
+        key = space.config_key(config, without=("steps",))
+        if key not in found or found[key]["steps"] < config["steps"]:
+            found[key] = config
+    return list(found.values())
+
+
+def numbers_of(config: Config) -> dict[str, float]:
+    """A configuration's hyper-parameters without its steps."""
+    return {name: float(value) for name, value in config.items() if name != "steps"}
+
+
+def _grid(sweep: Sweep) -> list[Config]:
+    return list(islice(sweep.parsed_space.grid(), sweep.budget.trials))

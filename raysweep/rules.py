@@ -14,10 +14,8 @@ from raysweep.search.samplers import check_sampler
 if TYPE_CHECKING:
     from raysweep.sweepfile import Sweep
 
-OBJECTIVES = {
-    "am": ("response_fd", "feature_fd", "kid", "fid"),
-    "rde": ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid"),
-}
+OF_MASKS = ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid")
+OBJECTIVES = {"am": ("response_fd", "feature_fd", "kid", "fid"), "rde": OF_MASKS, "rde_pursuit": OF_MASKS}
 """What each method can be scored by."""
 USES = {"patch": ("components", "patches"), "fill_value": ("fill", "constant"), "blur": ("fill", "blur")}
 """Keys of a method that only one choice of another key reads."""

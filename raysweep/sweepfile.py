@@ -72,14 +72,12 @@ class AmKeys(_Keys):
     min_improvement: float = Field(0.0, ge=0)
 
 
-class RdeKeys(_Keys):
-    """Rate-distortion explanations and their named variants.
+class MaskKeys(_Keys):
+    """What methods that mask samples share.
 
     `components` are pixels, patches (of `patch` × `patch`), elements or channels, a .npy file or `module:callable`.
     """
 
-    name: Literal["rde"]
-    mask: Literal["concrete", "relaxed"] = "concrete"
     per: Literal["example", "class"] = "example"
     components: str = "pixels"
     patch: int = Field(4, ge=1)
@@ -88,7 +86,20 @@ class RdeKeys(_Keys):
     blur: float = Field(2.0, gt=0)
 
 
-MethodKeys = Annotated[AmKeys | RdeKeys, Field(discriminator="name")]
+class RdeKeys(MaskKeys):
+    """Rate-distortion explanations and their named variants."""
+
+    name: Literal["rde"]
+    mask: Literal["concrete", "relaxed"] = "concrete"
+
+
+class PursuitKeys(MaskKeys):
+    """Matching pursuit: masks that grow component by component."""
+
+    name: Literal["rde_pursuit"]
+
+
+MethodKeys = Annotated[AmKeys | RdeKeys | PursuitKeys, Field(discriminator="name")]
 """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
 
 

@@ -29,7 +29,6 @@ def test_trials_that_differ_only_in_steps_are_planned_as_one_trajectory(jobs: Pa
         "trials": 6,
         "row_steps_unshared": 2 * (100 + 500 + 1000) * 10,
         "row_steps": 2 * 1000 * 10,
-        "losses": 2 * 1000 * 10,
     }
 
 
@@ -38,7 +37,6 @@ def test_a_budget_of_trials_cuts_the_grid(jobs: Path) -> None:
         "trials": 2,
         "row_steps_unshared": (100 + 500) * 10,
         "row_steps": 500 * 10,
-        "losses": 500 * 10,
     }
 
 
@@ -47,12 +45,12 @@ def test_of_a_grid_without_end_only_the_budget_is_made(jobs: Path) -> None:
     steps = [*range(1, 1001)]
     endless = (f"space.lr.choice={weights}", f"space.prior_weight.choice={weights}", f"space.steps.choice={steps}")
     found = planned(sweep(jobs, *endless, "examples=10", "budget.trials=3"))  # of a thousand million configurations
-    assert found == {"trials": 3, "row_steps_unshared": 60, "row_steps": 30, "losses": 30}
+    assert found == {"trials": 3, "row_steps_unshared": 60, "row_steps": 30}
 
 
 def test_row_steps_of_a_sampled_search_are_open(jobs: Path) -> None:
     found = planned(sweep(jobs, *GRID, "search.sampler=random", "budget.trials=5"))
-    assert found == {"trials": 5, "row_steps_unshared": None, "row_steps": None, "losses": None}
+    assert found == {"trials": 5, "row_steps_unshared": None, "row_steps": None}
 
 
 def test_the_estimate_is_measured_here_and_leaves_torch_as_it_was(jobs: Path) -> None:

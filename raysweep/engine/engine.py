@@ -20,7 +20,7 @@ from raysweep.engine.occupancy import Share
 from raysweep.engine.row_store import RowStore
 from raysweep.engine.trajectory import Checkpoint, Segment, Ticket, Trajectory, TrajectoryId
 from raysweep.errors import OutOfMemory, TrialFailed
-from raysweep.methods import RowMethod
+from raysweep.methods import Method
 from raysweep.methods.method import State
 
 FAILURES = 1000
@@ -45,7 +45,7 @@ class Engine:
 
     def __init__(
         self,
-        methods: Sequence[RowMethod],
+        methods: Sequence[Method],
         slots: int,
         device: torch.device | None = None,
         store: RowStore | None = None,

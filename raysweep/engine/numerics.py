@@ -21,7 +21,7 @@ from torch import Tensor
 from raysweep.engine.engine import Engine
 from raysweep.engine.workload import Workload
 from raysweep.errors import RaysweepError
-from raysweep.methods import RowMethod, Rows
+from raysweep.methods import Method, RowMethod, Rows
 
 CANDIDATES = {"cpu": (16, 8, 32, 64), "cuda": (512, 256, 1024, 128, 2048)}
 """Rows of a lane that are tried, about, the usual number first."""
@@ -109,6 +109,8 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
         sizes: rows of a lane to choose from, the usual number first.
     """
     methods = cache(lambda one: workload.methods(lanes, device, one))
+    if precision == "auto" and not isinstance(methods("float32")[0], RowMethod):
+        precision = "float32"  # a method that compares distortions and follows no gradient
     agreement = agree(methods, workload.spec.seed, device) if precision == "auto" else None
     precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
     seconds: dict[tuple[str, int], float] = {}
@@ -149,7 +151,7 @@ def lane_sizes(device: str, examples: int, racing: bool) -> tuple[int, ...]:
     return tuple(dict.fromkeys(math.ceil(examples / n) if n else size for size, n in parts.items()))
 
 
-def agree(methods: Callable[[str], Sequence[RowMethod]], seed: int, device: torch.device) -> Agreement:
+def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.device) -> Agreement:
     """Compare the two precisions where optimisation starts and after some steps of it.
 
     Networks that do not run in bfloat16 do not agree.
@@ -158,6 +160,8 @@ def agree(methods: Callable[[str], Sequence[RowMethod]], seed: int, device: torc
         methods: the method in a precision, once or more.
     """
     full, half = methods("float32")[0], methods("bfloat16")[0]
+    assert isinstance(full, RowMethod)
+    assert isinstance(half, RowMethod)
     rows = Rows.of(seed, range(PROBES), usual_values(full))
     params = full.start(rows).to(device)
     rows = rows.to(device)
@@ -177,7 +181,7 @@ def agree(methods: Callable[[str], Sequence[RowMethod]], seed: int, device: torc
     return Agreement(float(torch.cat(cosines).nan_to_num(-1.0).mean()), float(error.nan_to_num(torch.inf)))
 
 
-def seconds_per_row_step(methods: Sequence[RowMethod], slots: int, device: torch.device) -> float:
+def seconds_per_row_step(methods: Sequence[Method], slots: int, device: torch.device) -> float:
     """Wall time over the row-steps made in it, with every lane full and at work in a thread of its own, as on a host.
 
     Raises:
@@ -214,7 +218,7 @@ def _fastest(seconds: dict[tuple[str, int], float]) -> tuple[str, int]:
     return chosen
 
 
-def usual_values(method: RowMethod) -> dict[str, float]:
+def usual_values(method: Method) -> dict[str, float]:
     """A configuration to try a method with."""
     return {name: bound.usual for name, bound in method.hyperparameters.items()}
 

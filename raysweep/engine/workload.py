@@ -19,7 +19,7 @@ from raysweep.data import Dataset, load_data
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers import EXPLAINERS
 from raysweep.errors import InputError
-from raysweep.methods import RowMethod
+from raysweep.methods import Method
 from raysweep.models.fit import check_data_fit, check_features, check_fit
 from raysweep.models.inception import InceptionFID
 from raysweep.models.independence import check_rows_independent
@@ -243,7 +243,7 @@ class Workload:
         module = (model or self.classifier).module
         return features_readout(copy.deepcopy(module), layer, key=f"objective.{index}")
 
-    def methods(self, count: int, device: torch.device, precision: str | None = None) -> list[RowMethod]:
+    def methods(self, count: int, device: torch.device, precision: str | None = None) -> list[Method]:
         """The method once per lane, on the device: networks of their own, because reading a layer hooks them.
 
         Args:

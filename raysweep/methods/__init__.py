@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.method import Bound, Method, Rows, State, by_row
+from raysweep.methods.pursuit import MatchingPursuit
 from raysweep.methods.rde import RateDistortion
 from raysweep.methods.row_method import Loss, RowMethod
 
-METHODS: dict[str, type[Method]] = {"am": ActivationMaximisation, "rde": RateDistortion}
+METHODS: dict[str, type[Method]] = {"am": ActivationMaximisation, "rde": RateDistortion, "rde_pursuit": MatchingPursuit}
 
 __all__ = ["METHODS", "Bound", "Loss", "Method", "RowMethod", "Rows", "State", "by_row"]

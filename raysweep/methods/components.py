@@ -60,6 +60,11 @@ class Components:
         labels = self.labels[sample] if self.own else self.labels.expand(len(mask), -1)
         return mask.gather(1, labels).view(-1, *self.shape)
 
+    def share(self, mask: Tensor, sample: Tensor) -> Tensor:
+        """‖s‖₁ over the number of components [B]: how much of the samples [B] masks [B, C] keep."""
+        present = self.present(sample).to(mask)
+        return (mask * present).sum(dim=1) / present.sum(dim=1)
+
     def present(self, sample: Tensor) -> Tensor:
         """Which components the samples [B] have at all, bool [B, C]; of a shared grouping all."""
         if not self.own:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ class Turn:
     seen: dict[str, Tensor]
 
 
-class Method(Protocol):
+class Method(ABC):
     """An explanation that is found step by step, one set of parameters a row.
 
     No method may let a row depend on another: no batch statistics, no means over rows, no joint stopping.
@@ -138,15 +139,15 @@ class Method(Protocol):
         defaults = {name: bound.default for name, bound in cls.hyperparameters.items() if bound.default is not None}
         return defaults | dict(values)
 
-    @classmethod
-    def draws_of(cls, values: Mapping[str, float]) -> int:
-        """How many turns a step of a configuration takes."""
-        return 1 if cls.draws is None else int(cls.complete(values)[cls.draws])
+    def turns(self, values: Mapping[str, float], steps: int) -> int:
+        """How many turns a row of a configuration takes for so many steps, at most."""
+        return steps if self.draws is None else steps * int(self.complete(values)[self.draws])
 
+    @abstractmethod
     def begin(self, rows: Rows) -> State:
         """Every row's state before its first step; random numbers from (seed, example) alone."""
-        ...
 
+    @abstractmethod
     def turn(self, state: State, partial: dict[str, Tensor], rows: Rows, fresh: bool) -> Turn:
         """One turn of every row: a step, or a part of one.
 
@@ -156,8 +157,7 @@ class Method(Protocol):
             rows: `rows.draw` counts these turns.
             fresh: whether a row that has not made a step yet may be among them.
         """
-        ...
 
+    @abstractmethod
     def explain(self, kept: dict[str, Tensor]) -> Tensor:
-        """What a person looks at and what the objective scores, `[B, ...]`."""
-        ...
+        """What feature distances compare and a judge looks at, `[B, ...]`."""

@@ -6,8 +6,8 @@ Kingma, Ba, *Adam: a method for stochastic optimization*, ICLR 2015; constants a
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,27 +24,27 @@ class Loss:
     seen: dict[str, Tensor]
 
 
-class RowMethod(Method, Protocol):
+class RowMethod(Method):
     """An explanation found by optimising one set of parameters per row.
 
     Where `draws` names a hyper-parameter, a step takes the mean of so many losses, each with noise of its own.
     """
 
+    @abstractmethod
     def start(self, rows: Rows) -> Tensor:
         """First parameters, `[B, *shape]`; random ones from (seed, example) alone, so all configurations share them."""
-        ...
 
+    @abstractmethod
     def loss(self, params: Tensor, rows: Rows) -> Loss:
         """Each row's loss at `params`."""
-        ...
 
     def project(self, params: Tensor) -> Tensor:
         """The parameters after an update, brought back to where they may lie; by default anywhere."""
         return params
 
+    @abstractmethod
     def remember(self, kept: dict[str, Tensor] | None, params: Tensor, seen: dict[str, Tensor]) -> dict[str, Tensor]:
         """What a row keeps of the step just made, `{name: [B, ...]}`; `kept` is None before the first step."""
-        ...
 
     def begin(self, rows: Rows) -> State:
         """First parameters, and Adam's moments."""

@@ -13,9 +13,10 @@ from raysweep.engine.trajectory import kept
 from raysweep.errors import InputError
 from raysweep.methods.components import Components, channels, elements
 from raysweep.methods.fills import Constant, Gaussian
+from raysweep.methods.masking import Explained, Masking
 from raysweep.methods.method import Rows, State
 from raysweep.methods.noise import fresh_normal, fresh_uniform
-from raysweep.methods.rde import Explained, RateDistortion
+from raysweep.methods.rde import RateDistortion
 
 SHAPE = (2, 6)
 CONFIG = {"lr": 0.05, "sparsity_weight": 0.02, "temperature": 0.3, "initial_mask": 0.6, "noise_samples": 3}
@@ -37,14 +38,14 @@ def each_for_itself(count: int) -> Explained:
 
 
 def method(mask: Any = "concrete", explained: Explained | None = None, **changes: Any) -> RateDistortion:
-    parts = {
+    parts: dict[str, Any] = {
         "scores": network(),
         "fill": Gaussian(*torch.tensor([0.1, 0.7], dtype=torch.float64)[:, None, None].expand(2, *SHAPE)),
         "explained": explained or each_for_itself(5),
         "components": Components(elements(SHAPE), SHAPE),
         "dtype": torch.float64,
     }
-    return RateDistortion(mask=mask, **(parts | changes))
+    return RateDistortion(Masking(**(parts | changes)), mask)
 
 
 def advance(one: RateDistortion, config: dict[str, float], to: int, examples: range, slots: int = 4) -> State:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from raysweep.engine.explainers.am import AmExplainer
 from raysweep.engine.explainers.explainer import Explainer, Found
-from raysweep.engine.explainers.rde import RdeExplainer
+from raysweep.engine.explainers.rde import PursuitExplainer, RdeExplainer
 
-EXPLAINERS: dict[str, type[Explainer]] = {"am": AmExplainer, "rde": RdeExplainer}
+EXPLAINERS: dict[str, type[Explainer]] = {
+    "am": AmExplainer,
+    "rde": RdeExplainer,
+    "rde_pursuit": PursuitExplainer,
+}
 
 __all__ = ["EXPLAINERS", "Explainer", "Found"]

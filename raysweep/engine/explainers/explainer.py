@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from raysweep.data import Dataset
-from raysweep.methods import RowMethod
+from raysweep.methods import Method
 
 if TYPE_CHECKING:
     from raysweep.engine.showing import Showing
@@ -70,7 +70,7 @@ class Explainer(ABC):
         """
 
     @abstractmethod
-    def build(self, device: torch.device, dtype: torch.dtype) -> RowMethod:
+    def build(self, device: torch.device, dtype: torch.dtype) -> Method:
         """The method, its networks on the device in this precision."""
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Rate-distortion explanations in a sweep: which samples are explained, what a mask groups, what fills the gaps.
+"""Masks over real samples in a sweep: which samples are explained, what a mask groups, what fills the gaps.
 
 What masks are worth is measured with noise that no step has seen: keyed by the example and the draw alone.
 """
@@ -6,6 +6,7 @@ What masks are worth is measured with noise that no step has seen: keyed by the 
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,11 @@ from raysweep.data import Dataset
 from raysweep.data.dataset import class_index, class_unit
 from raysweep.engine.explainers.explainer import Explainer, Found
 from raysweep.errors import InputError
-from raysweep.methods import fills
+from raysweep.methods import Method, fills
 from raysweep.methods.components import GROUPINGS, Components, grouping
-from raysweep.methods.rde import Explained, RateDistortion
+from raysweep.methods.masking import Explained, Masking
+from raysweep.methods.pursuit import MatchingPursuit
+from raysweep.methods.rde import RateDistortion
 from raysweep.models.fit import check_gradient
 from raysweep.models.independence import check_rows_independent
 from raysweep.models.inpainter import Packed, check_inpainter
@@ -42,8 +45,13 @@ BATCH = 100
 """Samples whose class is predicted at a time."""
 
 
-class RdeExplainer(Explainer):
-    """Masks over real samples."""
+class MaskExplainer(Explainer):
+    """What methods that mask real samples share."""
+
+    @property
+    @abstractmethod
+    def drawn(self) -> bool:
+        """Whether a mask is one of probabilities, from which what is kept is drawn."""
 
     @property
     def example(self) -> Tensor:
@@ -76,46 +84,55 @@ class RdeExplainer(Explainer):
             check_inpainter(self.workload.inpainter.module, two, key="models.inpainter")
         _ = self.components, self.explained
 
-    def build(self, device: torch.device, dtype: torch.dtype) -> RateDistortion:
+    @abstractmethod
+    def masked(self, masking: Masking) -> Method:
+        """The method that finds the masks."""
+
+    def build(self, device: torch.device, dtype: torch.dtype) -> Method:
         """The method, with networks of its own."""
-        workload, options = self.workload, self.workload.spec.options
-        exact = torch.float64 if dtype == torch.float64 else torch.float32
-        keep = (workload.spec.layer,) if workload.spec.layer else ()
-        classifier = prepare(workload.classifier.module, dtype, keep=keep, example=self.example, read=self._readout)
-        return RateDistortion(
+        module, layer = self.workload.classifier.module, self.workload.spec.layer
+        keep = (layer,) if layer else ()
+        classifier = prepare(module, dtype, keep=keep, example=self.example, read=self._readout)
+        masking = Masking(
             scores=self._readout(classifier.to(device)),
             fill=self._fill(dtype).to(device),
             explained=self.explained.to(device),
             components=self.components.to(device),
-            mask=options["mask"],
-            dtype=exact,
+            dtype=torch.float64 if dtype == torch.float64 else torch.float32,
         )
+        return self.masked(masking)
 
     def found(self, show: Showing, kept: dict[str, Tensor], values: dict[str, float]) -> Found:
         """Obfuscations, masks over the samples' elements, and what the masks cost and keep."""
-        method: Any = show.method
-        rows = {"mask": kept["mask"], "example": kept["example"]}
-        first, explained = self.explained.first[kept["example"]], self.explained
+        masking, seed = show.method.masking, self.workload.spec.seed
+        example, mask = kept["example"], kept["mask"]
+        importance = kept.get("importance", mask)
 
-        def expected(draws: int, share: float | None = None) -> np.ndarray:
+        def expected(draws: int, of: Tensor, share: float | None = None) -> np.ndarray:
             """The mean distortion [N] of so many draws."""
-            each = partial(method.evaluated, seed=self.workload.spec.seed, share=share)
-            return np.mean([show.batched(partial(each, draw=draw), rows) for draw in range(draws)], axis=0)
 
-        curve = np.stack([expected(CURVE_DRAWS, share) for share in np.linspace(0, 1, RATES)], axis=1)
+            def evaluated(row: dict[str, Tensor], draw: int) -> Tensor:
+                distortion: Tensor = masking.evaluated(**row, seed=seed, draw=draw, drawn=self.drawn, share=share)
+                return distortion
+
+            rows = {"mask": of, "example": example}
+            return np.mean([show.batched(partial(evaluated, draw=draw), rows) for draw in range(draws)], axis=0)
+
+        first = self.explained.first[example]
+        curve = np.stack([expected(CURVE_DRAWS, importance, share) for share in np.linspace(0, 1, RATES)], axis=1)
         numbers = {
-            "distortion": expected(DRAWS),
-            "sparsity": show.batched(lambda row: method.rate(row["mask"], explained.first[row["example"]]), rows),
+            "distortion": expected(DRAWS, mask),
+            "sparsity": self.components.share(mask, first).double().numpy(),
             "rate_distortion": np.trapezoid(curve, dx=1 / (RATES - 1), axis=1),
-            "collapsed": collapsed(kept["mask"]).numpy(),
+            "collapsed": collapsed(mask).numpy(),
         }
         tensors = {
-            "mask": self.components.spread(kept["mask"], first).float().numpy(),
-            "sample": explained.x[first].numpy(),
+            "mask": self.components.spread(importance, first).float().numpy(),
+            "sample": self.explained.x[first].numpy(),
             "curve": curve,
             **numbers,
         }
-        return Found(show.batched(method.explain, rows), tensors, numbers)
+        return Found(show.batched(show.method.explain, {"mask": mask, "example": example}), tensors, numbers)
 
     @cached_property
     def components(self) -> Components:
@@ -213,6 +230,32 @@ class RdeExplainer(Explainer):
         if kind == "mean":
             return fills.Constant(mean)
         return fills.Gaussian(mean, torch.from_numpy(data.std(axis=0, dtype=np.float64)).float())
+
+
+class RdeExplainer(MaskExplainer):
+    """Masks that are optimised."""
+
+    @property
+    def drawn(self) -> bool:
+        """A concrete mask is one of probabilities."""
+        return self.workload.spec.options["mask"] == "concrete"
+
+    def masked(self, masking: Masking) -> RateDistortion:
+        """Rate-distortion explanations."""
+        return RateDistortion(masking, self.workload.spec.options["mask"])
+
+
+class PursuitExplainer(MaskExplainer):
+    """Masks that grow component by component."""
+
+    @property
+    def drawn(self) -> bool:
+        """A component is chosen or not."""
+        return False
+
+    def masked(self, masking: Masking) -> MatchingPursuit:
+        """Matching pursuit."""
+        return MatchingPursuit(masking)
 
 
 def collapsed(mask: Tensor) -> Tensor:
