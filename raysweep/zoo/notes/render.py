@@ -93,7 +93,7 @@ def _notes_of(split: Split, family: int) -> list[Note]:
     chosen = random.permutation(len(every))
     held, cents = random.uniform(0.5, 0.9, len(every)), random.uniform(-25, 25, len(every))
     return [
-        Note(*every[chosen[slot]], held=float(held[slot]), cents=float(cents[slot]))
+        Note(*every[chosen[slot]], float(held[slot]), float(cents[slot]))
         for slot in range(split.first, split.last)
     ]
 
