@@ -92,10 +92,11 @@ def _notes_of(split: Split, family: int) -> list[Note]:
     random = np.random.default_rng([split.seed, family])
     chosen = random.permutation(len(every))
     held, cents = random.uniform(0.5, 0.9, len(every)), random.uniform(-25, 25, len(every))
-    return [
-        Note(*every[chosen[slot]], float(held[slot]), float(cents[slot]))
-        for slot in range(split.first, split.last)
-    ]
+    found = []
+    for slot in range(split.first, split.last):
+        soundfont, program, key, velocity = every[chosen[slot]]
+        found.append(Note(soundfont, program, key, velocity, float(held[slot]), float(cents[slot])))
+    return found
 
 
 def spectra(split: Split, folder: Path) -> NDArray[np.float16]:
