@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from raysweep.data.load import load_data
+from raysweep.methods import METHODS
 from raysweep.sources import is_callable_name, locate
 from raysweep.submission import is_uploaded
 from raysweep.zoo import SCHEME
@@ -24,7 +25,8 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
     """Copy what explaining needs from `home` into `folder`; the document, naming the copies.
 
     Files become `files/<n>-<name>`, wherever they lay. The user's modules and packages keep their names, so that they
-    are importable beside the sweep file as they were. Of the user's data only shape and class names go along.
+    are importable beside the sweep file as they were. Of the user's data only shape and class names go along, unless
+    the method explains samples of them.
 
     Args:
         document: a sweep file's keys; what its networks and data name is looked up from `home`.
@@ -42,13 +44,30 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
         path = locate(model[part], folder=home, key=key)
         model[part] = f"{FILES}/{count}-{path.name}"
         _copy(path, folder / model[part])
-    sources = [model["source"] for model in networks.values()]
+    method = document["method"]
+    sources = [model["source"] for model in networks.values()] + [method.get("components", "")]
+    if method.get("components", "").endswith(".npy"):
+        path = locate(method["components"], folder=home, key="method.components")
+        method["components"] = f"{FILES}/{path.name}"
+        _copy(path, folder / method["components"])
     modules = {source.partition(":")[0].partition(".")[0] for source in sources if is_callable_name(source)}
     for path in own_code(home, modules) if modules else ():
         _copy(path, folder / path.relative_to(home))
     if not document["data"]["source"].startswith(SCHEME):
-        document["data"] = _stand_in(document["data"], media, home, folder)
+        keep = METHODS[method["name"]].explains_samples
+        document["data"] = (_whole if keep else _stand_in)(document["data"], media, home, folder)
     return document
+
+
+def _whole(data: dict[str, Any], media: str, home: Path, folder: Path) -> dict[str, Any]:
+    """All of the data: its samples are what is explained, and its statistics fill the gaps."""
+    known = load_data(data["source"], folder=home, key="data.source", media=data.get("media"))
+    source = f"{FILES}/data.npz"
+    arrays: dict[str, Any] = {"x": known.x, "classes": np.array(known.classes, dtype=str)}
+    if known.y is not None:
+        arrays["y"] = known.y
+    np.savez_compressed(folder / source, **arrays)
+    return {"source": source, "media": known.media}
 
 
 def _stand_in(data: dict[str, Any], media: str, home: Path, folder: Path) -> dict[str, Any]:

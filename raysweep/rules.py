@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from raysweep.errors import InputError, did_you_mean
 from raysweep.objectives.preference import KNEE
@@ -101,5 +103,11 @@ def _check_method(sweep: Sweep) -> None:
         rule = f"has no use with {method.name}, which keeps a score as it is"
         raise InputError(rule, key="direction", value=sweep.direction)
     for key, (other, choice) in USES.items():
-        if key in method.model_fields_set and getattr(method, other) != choice:
-            raise InputError(f"has a use only with {other}: {choice}", key=f"method.{key}", value=getattr(method, key))
+        value = getattr(method, key, None)
+        if value is not None and value != _default(method, key) and getattr(method, other) != choice:
+            raise InputError(f"has a use only with {other}: {choice}", key=f"method.{key}", value=value)
+
+
+def _default(keys: BaseModel, key: str) -> Any:
+    """What a key is when it is not given; a winner's file gives all of them."""
+    return type(keys).model_fields[key].default

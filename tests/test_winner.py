@@ -66,6 +66,14 @@ class Case:
         """The sweep with one finished trial, as its journal has it."""
         return finished(self.home, self.storage, {**self.keys, **changes})
 
+    def masks(self) -> SweepResult:
+        """A sweep of masks over parts that the user names, on the same data."""
+        np.save(self.home / "parts.npy", np.arange(36).reshape(1, 6, 6) // 6)
+        config = {"lr": 0.1, "sparsity_weight": 0.01, "steps": 5}
+        keys = {**self.keys, "models": {"classifier": self.keys["models"]["classifier"]}, "objective": "distortion"}
+        method = {"name": "rde", "components": "parts.npy", "fill": "mean"}
+        return finished(self.home, self.storage, {**keys, "method": method, "space": config}, config=config)
+
 
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
@@ -90,7 +98,12 @@ def case(tmp_path: Path) -> Case:
     return Case(home, elsewhere, tmp_path / "storage", keys)
 
 
-def finished(home: Path, storage: Path, keys: dict[str, object], state: str = "done") -> SweepResult:
+AM = {"lr": 0.1, "prior_weight": 0.01, "steps": 5}
+
+
+def finished(
+    home: Path, storage: Path, keys: dict[str, object], state: str = "done", config: dict[str, float] = AM
+) -> SweepResult:
     known = {"name": "shapes", "method": "am", "examples": 4, "objective": "response_fd", "seed": 3}
     space = {"lr": {"choice": [0.1, 0.2]}, "prior_weight": {"choice": [0.01]}, "steps": {"choice": [5]}}
     home.mkdir(parents=True, exist_ok=True)
@@ -103,7 +116,6 @@ def finished(home: Path, storage: Path, keys: dict[str, object], state: str = "d
         journal.append("sweep", format=FORMAT, id="s1", sweep=sweep.plain(), identity={}, versions={}, chapter={})
         journal.append("session", driver={}, about=about)
         journal.append("numerics", numerics={"precision": "float32", "slots": 16, "device": "cpu", "threads": 1})
-        config = {"lr": 0.1, "prior_weight": 0.01, "steps": 5}
         journal.append("planned", number=0, key="k0", config=config, target=5)
         scores = {"response_fd": [1.0, 0.5, 1.5]}
         journal.append("milestone", number=0, step=5, objectives=scores, metrics={}, explanations=None)
@@ -177,6 +189,24 @@ def test_data_in_a_folder_of_class_folders_is_not_needed_to_explain(case: Case, 
     assert yaml.safe_load((folder / "best.yaml").read_text())["target"] == {"class": "disc"}
     found = write_explanations_to(folder / "best.yaml", 2, 0, tmp_path / "out")
     assert [Path(file).name for file in found["files"]] == ["explanations.safetensors", "explanations.png"]
+
+
+def test_a_champion_that_explains_samples_brings_them_and_the_parts_along(case: Case, tmp_path: Path) -> None:
+    result = case.masks()
+    known = explain(write_best(result, tmp_path / "best.yaml"), 4)
+    folder = pack_champion(result, tmp_path / "champion")
+    shutil.rmtree(case.home.parent)
+    found = explain(folder / "best.yaml", 4)
+    assert {"explanation", "mask", "sample", "curve", "distortion", "sparsity"} <= set(found)
+    for part, value in known.items():
+        np.testing.assert_array_equal(found[part], value)
+    shown = write_explanations_to(folder / "best.yaml", 2, 0, tmp_path / "out")
+    assert shown["distortion"] == pytest.approx(known["distortion"][:2].mean())
+
+
+def test_more_examples_than_there_are_samples_are_refused(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="examples: must be at most 4: the data have no more samples of 'disc'"):
+        explain(write_best(case.masks(), tmp_path / "best.yaml"), 5)
 
 
 def test_champions_whose_packages_have_one_name_keep_their_own_code_in_one_process(case: Case, tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ class Method(ABC):
     hyperparameters: dict[str, Bound]
     draws: str | None = None
     """The hyper-parameter that says how many turns a step takes; None: one."""
+    explains_samples: bool = False
+    """Whether it explains samples of the data, and so needs them."""
 
     @classmethod
     def hyperparameters_of(cls, options: dict[str, Any]) -> dict[str, Bound]:
