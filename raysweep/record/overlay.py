@@ -15,11 +15,14 @@ SEEN_THROUGH = 0.3
 def looked_at(tensors: Mapping[str, np.ndarray], media: str) -> np.ndarray:
     """What is drawn of a trial's tensors, [N, ...] in the layout of `media`.
 
-    Of masks over images the images [N, 3, H, W], in colour where the mask removes; of other masks the masks.
+    Of masks over images the images [N, 3, H, W], in colour where the mask removes; over spectra [N, 4, F], the spectrum
+    above its mask; of other masks the masks.
     """
     if "mask" not in tensors:
         return tensors["explanation"]
     mask = np.clip(tensors["mask"], 0, 1)
+    if media == "spectrum":
+        return np.concatenate([tensors["sample"], mask], axis=1)
     return over_images(tensors["sample"], mask) if media == "image" else mask
 
 

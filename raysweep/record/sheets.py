@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from raysweep.errors import RaysweepError
+from raysweep.record.spectra import draw_spectra
 from raysweep.whole_files import whole
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ def contact_sheet(
 
     Args:
         explanations: [N, ...]. "image": [N, C, H, W] or [N, H, W] in [0, 1]. "logmel": [N, (1,) bands, frames].
-            "array": any shape; vectors become line plots, matrices heat maps.
-        media: "image", "logmel" or "array".
+            "spectrum": [N, 2 or 4, F], see `draw_spectra`. "array": any shape; vectors become line plots, matrices heat
+            maps.
+        media: "image", "logmel", "spectrum" or "array".
         path: where the PNG goes; its folder must exist.
         title: one line above the grid.
         captions: one short text under each picture.
@@ -104,6 +106,8 @@ def pictures(explanations: np.ndarray, media: str) -> np.ndarray:
     if media == "logmel" and _is_mel(x):
         mel = x.reshape(len(x), *x.shape[-2:])[:, ::-1]  # low frequency at the bottom
         return _coloured(mel, low=1.0, high=99.8, colours="magma")
+    if media == "spectrum" and x.ndim == 3 and x.shape[1] in (2, 4):
+        return draw_spectra(x)
     if x.ndim >= 3 and min(x.shape[-2:]) > 1:
         planes = x.reshape(len(x), -1, *x.shape[-2:]).mean(axis=1)
         return _coloured(planes, low=0.0, high=100.0, colours="viridis")

@@ -1,0 +1,49 @@
+"""What a person sees of a mask: the sample, in colour where the mask removes it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from raysweep.record.overlay import REMOVED, SEEN_THROUGH, looked_at
+from raysweep.record.sheets import pictures
+from raysweep.record.spectra import GROUND, KEPT, MAGNITUDE
+from raysweep.record.spectra import REMOVED as UNIMPORTANT
+
+
+def test_an_explanation_without_a_mask_is_looked_at_itself() -> None:
+    made = np.random.default_rng(0).random((2, 1, 4, 4))
+    assert looked_at({"explanation": made}, "image") is made
+
+
+def test_what_a_mask_keeps_is_the_image_and_what_it_removes_shows_through_a_colour() -> None:
+    sample = np.full((1, 1, 1, 2), 0.8)
+    mask = np.array([1.0, 0.0]).reshape(1, 1, 1, 2)
+    seen = looked_at({"explanation": sample, "sample": sample, "mask": mask}, "image")
+    np.testing.assert_allclose(seen[0, :, 0, 0], 0.8)
+    np.testing.assert_allclose(seen[0, :, 0, 1], SEEN_THROUGH * 0.8 + (1 - SEEN_THROUGH) * REMOVED, rtol=1e-6)
+
+
+def test_a_mask_over_numbers_of_no_medium_is_looked_at_itself() -> None:
+    mask = np.array([[0.25, 1.5]])
+    assert looked_at({"explanation": mask, "sample": mask, "mask": mask}, "array").tolist() == [[0.25, 1.0]]
+
+
+def test_a_spectrum_is_drawn_in_the_colours_of_its_importance() -> None:
+    spectrum = np.stack([[15.8, 15.8, 1e-9], [np.pi, 0.0, -np.pi]])[None]  # 24 dB fills the panel, silence leaves it
+    mask = np.array([[[1.0, 0.0, 1.0], [1.0, 1.0, 1.0]]])
+    seen = looked_at({"explanation": spectrum, "sample": spectrum, "mask": mask}, "spectrum")
+    (picture,) = pictures(seen, "spectrum")
+    panel, phase = picture[:MAGNITUDE], picture[MAGNITUDE + 3 :]
+    assert (panel[2:, 0] == KEPT).all()
+    assert (panel[2:, 1] == UNIMPORTANT).all()
+    assert (panel[:, 2] == GROUND).all()
+    heights = [int(np.flatnonzero((phase[:, column] == KEPT).all(axis=1)).mean()) for column in range(3)]
+    assert heights == sorted(heights)  # π is above, -π below
+    assert heights[0] < 3 < 36 < heights[2]
+
+
+def test_a_spectrum_alone_is_drawn_in_one_colour() -> None:
+    (picture,) = pictures(np.ones((1, 2, 5)), "spectrum")
+    assert {tuple(colour) for colour in picture.reshape(-1, 3).tolist()} == {
+        tuple(colour.tolist()) for colour in (GROUND, KEPT, np.full(3, 255.0))
+    }
