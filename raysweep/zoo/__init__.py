@@ -13,7 +13,7 @@ from raysweep.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
-COLLECTIONS = ("fashion", "notes", "vocal")
+COLLECTIONS = ("fashion", "notes", "radio", "vocal")
 SCHEME = "zoo://"
 
 Entry = TypeVar("Entry")
@@ -28,7 +28,7 @@ class ModelEntry:
         weights: its safetensors file.
         latent: length of a generator's latent vector; None for other networks.
         units: names of a classifier's output units; None for other networks.
-        media: how what the network reads or makes is shown: "image", "logmel" or "spectrum".
+        media: how what the network reads or makes is shown: "image", "logmel", "spectrum" or "array".
     """
 
     build: Callable[[], nn.Module]

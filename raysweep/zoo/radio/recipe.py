@@ -1,0 +1,175 @@
+"""Rebuild everything in this folder: `python -m raysweep.zoo.radio.recipe [--only PART]`, about an hour on two cores.
+
+Rendering needs `pip install 'raysweep[radio]'` and, on Debian, `apt install libllvm19`. Windows and trainings are kept
+in `checkpoints/` and continued when interrupted; figures.json keeps what each part measured, so parts may be rebuilt
+alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from raysweep.zoo.radio import FOLDER, MODELS
+from raysweep.zoo.radio.card import draw_samples, write_card
+from raysweep.zoo.radio.evaluation import ByDistance, estimate, multiply_adds, rmse, situation
+from raysweep.zoo.radio.networks import CHANNELS, CITIES, SIDE
+from raysweep.zoo.radio.render import FLOOR, SPLITS, TOP, grey, open_city, render, windows
+from raysweep.zoo.radio.scenes import RAYS
+from raysweep.zoo.radio.situations import Maps, join
+from raysweep.zoo.radio.supervised import Schedule, Training
+
+CHECKPOINTS = FOLDER / "checkpoints"
+SCHEDULES = {"phi": Schedule(seed=1, steps=3000, missing=4), "phi_gt": Schedule(seed=2, steps=3000, missing=0)}
+MISSING, MEASUREMENTS, TEST_SEED = 2, 100, 3  # of each row of test.npz
+COUNTS, REPORT_SEED = (0, 30, 100, 300), 4
+NOISY = 4  # windows of each city that are traced again with other rays
+
+
+def make_data() -> dict[str, Any]:
+    """Render every split, and some windows again with four times the rays: the error that rays alone make."""
+    sizes = {name: len(split_of(name)) for name in SPLITS}
+    squares = []
+    for district in SPLITS["known"] + SPLITS["other"]:
+        for index in range(NOISY):
+            window, gain = render(district, index)
+            finer = open_city(district.city).gain(window.centre, window.angle, window.cell, rays=4 * RAYS)
+            error = grey(finer, window.buildings) - grey(gain, window.buildings)
+            squares.append(error[window.buildings == 0] ** 2)
+    noise = float(np.sqrt(np.concatenate(squares).mean()))
+    return sizes | {"floor": FLOOR, "top": TOP, "noise": noise, "noise_windows": len(squares), "rays": RAYS}
+
+
+def make_phi() -> dict[str, Any]:
+    return _trained("phi")
+
+
+def make_phi_gt() -> dict[str, Any]:
+    return _trained("phi_gt")
+
+
+def make_test() -> dict[str, Any]:
+    """The held-out windows, each as Φ sees it, in test.npz."""
+    maps = join([split_of("known"), split_of("other")])
+    names = [d.city for split in ("known", "other") for d in SPLITS[split] for _ in range(d.windows)]
+    x = situation(maps, MISSING, MEASUREMENTS, TEST_SEED)
+    part = FOLDER / "test.part.npz"
+    np.savez_compressed(
+        part,
+        x=x.numpy().astype(np.float16),
+        y=np.array([CITIES.index(name) for name in names]),
+        classes=np.array(CITIES),
+        truth=maps.truth.numpy().astype(np.float16),
+        buildings=maps.buildings.numpy().astype(np.int16),
+        tx=np.argwhere(maps.transmitter.numpy() > 0)[:, 1:],
+        city=np.array(names),
+    )
+    part.replace(FOLDER / "test.npz")
+    groups = maps.buildings.flatten(1).amax(dim=1)
+    return {
+        "windows": len(maps),
+        "per_city": {name: names.count(name) for name in CITIES},
+        "missing": MISSING,
+        "measurements": MEASUREMENTS,
+        "buildings": [int(groups.min()), int(groups.median()), int(groups.max())],
+        "error": rmse(estimate(load("phi"), x), maps),
+    }
+
+
+def make_card() -> dict[str, Any]:
+    """Measure both networks in every situation, and draw some windows."""
+    trivial = ByDistance.fit(split_of("train"))
+    errors: dict[str, Any] = {}
+    for name in ("known", "other"):
+        maps = split_of(name)
+        errors[name] = {"distance": rmse(trivial(maps), maps)}
+        for net, missing in (("phi", MISSING), ("phi_gt", 0), ("phi without missing buildings", 0)):
+            trained = load(net.split()[0])
+            errors[name][net] = {
+                str(count): rmse(estimate(trained, situation(maps, missing, count, REPORT_SEED)), maps)
+                for count in COUNTS
+            }
+    draw_samples(FOLDER / "test.npz", load("phi"), load("phi_gt"), FOLDER / "samples.png")
+    return {"errors": errors, "torch": torch.__version__}
+
+
+def split_of(name: str) -> Maps:
+    """A split's windows, rendered if need be."""
+    return join([windows(district, CHECKPOINTS / "windows") for district in SPLITS[name]])
+
+
+def load(name: str) -> Any:
+    """A network of this folder with its weights, in eval mode."""
+    entry = MODELS[name]
+    net = entry.build().eval().requires_grad_(False)
+    net.load_state_dict(load_file(entry.weights))
+    return net
+
+
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "data": make_data,
+    "phi": make_phi,
+    "phi_gt": make_phi_gt,
+    "test": make_test,
+    "card": make_card,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", choices=PARTS, action="append", help="rebuild this part alone (repeatable)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
+    CHECKPOINTS.mkdir(exist_ok=True)
+    for part in arguments.only or PARTS:
+        _record(part, PARTS[part]())
+
+
+def _trained(name: str) -> dict[str, Any]:
+    schedule = SCHEDULES[name]
+    training = Training(schedule, CHECKPOINTS / f"{name}.pt")
+    net = training.run(split_of("train"))
+    _save(net.state_dict(), FOLDER / f"{name}.safetensors")
+    return {
+        "seed": schedule.seed,
+        "steps": schedule.steps,
+        "batch": schedule.batch,
+        "missing": schedule.missing,
+        "measurements": schedule.measurements,
+        "seconds": round(training.seconds),
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "multiply_adds": multiply_adds(net, torch.zeros(1, CHANNELS, SIDE, SIDE)),
+    }
+
+
+def _save(weights: dict[str, Tensor], file: Path) -> None:
+    part = file.with_suffix(".part")
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
+    part.chmod(0o644)
+    part.replace(file)
+
+
+def _record(part: str, figures: dict[str, Any]) -> None:
+    file = FOLDER / "figures.json"
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    kept[part] = figures
+    unfinished = file.with_suffix(".part")
+    unfinished.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(file)
+    logging.info("%s: %s", part, figures)
+    if part == "card":
+        write_card(kept, FOLDER / "CARD.md")
+
+
+if __name__ == "__main__":
+    main()
