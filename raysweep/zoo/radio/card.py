@@ -153,7 +153,7 @@ def _network(name: str, row: dict[str, Any]) -> str:
 def _errors(windows: str, errors: dict[str, Any], missing: int) -> list[str]:
     told = {
         "phi": f"Φ: a map without {missing} buildings",
-        "phi without missing buildings": "Φ: the whole map",
+        "phi_whole": "Φ: the whole map",
         "phi_gt": "Φ_gt: the whole map",
     }
     return [

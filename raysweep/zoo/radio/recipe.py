@@ -29,9 +29,10 @@ from raysweep.zoo.radio.situations import Maps, join
 from raysweep.zoo.radio.supervised import Schedule, Training
 
 CHECKPOINTS = FOLDER / "checkpoints"
-SCHEDULES = {"phi": Schedule(seed=1, steps=3000, missing=4), "phi_gt": Schedule(seed=2, steps=3000, missing=0)}
+SCHEDULES = {"phi": Schedule(seed=1, steps=2500, missing=4), "phi_gt": Schedule(seed=2, steps=2500, missing=0)}
 MISSING, MEASUREMENTS, TEST_SEED = 2, 100, 3  # of each row of test.npz
 COUNTS, REPORT_SEED = (0, 30, 100, 300), 4
+SITUATIONS = {"phi": ("phi", MISSING), "phi_whole": ("phi", 0), "phi_gt": ("phi_gt", 0)}  # network, buildings left out
 NOISY = 4  # windows of each city that are traced again with other rays
 
 
@@ -92,9 +93,9 @@ def make_card() -> dict[str, Any]:
     for name in ("known", "other"):
         maps = split_of(name)
         errors[name] = {"distance": rmse(trivial(maps), maps)}
-        for net, missing in (("phi", MISSING), ("phi_gt", 0), ("phi without missing buildings", 0)):
-            trained = load(net.split()[0])
-            errors[name][net] = {
+        for key, (net, missing) in SITUATIONS.items():
+            trained = load(net)
+            errors[name][key] = {
                 str(count): rmse(estimate(trained, situation(maps, missing, count, REPORT_SEED)), maps)
                 for count in COUNTS
             }

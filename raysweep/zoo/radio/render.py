@@ -41,7 +41,7 @@ class District:
 
 
 SPLITS = {
-    "train": (District("munich", 0.0, BORDER, 180, 1), District("florence", 0.0, BORDER, 110, 2)),
+    "train": (District("munich", 0.0, BORDER, 240, 1), District("florence", 0.0, BORDER, 170, 2)),
     "known": (District("munich", BORDER, 1.0, 16, 3), District("florence", BORDER, 1.0, 16, 4)),
     "other": (District("etoile", 0.0, 1.0, 32, 5),),
 }
@@ -49,7 +49,14 @@ SPLITS = {
 
 @dataclass(frozen=True)
 class Window:
-    """Where a map was rendered: x and y in metres, turn in radians, and the transmitter's row and column."""
+    """Where a map is rendered.
+
+    Args:
+        centre: x and y in metres.
+        angle: its turn in radians.
+        buildings: [64, 64], 0 outdoors, the buildings from 1.
+        cell: the transmitter's row and column.
+    """
 
     centre: NDArray[np.float64]
     angle: float
