@@ -45,18 +45,20 @@ are as frequent as large ones.
 
 ## Errors
 
-Root mean squared error in grey over the outdoor cells, by the number of measurements; a building is a component (below)
-of the whole map. *Known cities* are windows in the east of Munich and Florence that share no ground with those that
-trained, *another city* is Paris. *Distance alone* is the mean of the training windows at the same distance.
+Root mean squared error in grey over the outdoor cells, by the number of measurements. *Known cities* are {data[known]}
+windows in the east of Munich and Florence that share no ground with those that trained, *another city* is {data[other]}
+windows of Paris. *Distance alone* is the mean of the training windows at the same distance.
 
-| windows | Φ is told | distance alone | {counts} |
+| windows | network and map | distance alone | {counts} |
 | --- | --- | --- | {rules} |
 {errors}
 
-The rays' own error, windows against the same ones with four times the rays: {data[noise]:.3f} ({data[noise_windows]}
-held-out windows).
+The rays' own error, {data[noise_windows]} held-out windows against the same ones with four times the rays:
+{data[noise]:.3f}.
 
 ![city, measurements, truth and estimates](samples.png)
+
+Windows of `zoo://radio/test`; grey are the buildings that Φ is not told of, + is the transmitter.
 
 ## Data
 
@@ -74,9 +76,9 @@ cells at least. Signal is scaled as in RadioMapSeer (Levie, Yapar, Kutyniok and 
 floor is used. San Francisco, the fourth scene, stands on hills, which a map of footprints does not show, and is left
 out.
 
-`zoo://radio/test` has {test[windows]} windows. Beside `x` (without {test[missing]} of its buildings, with
-{test[measurements]} measurements at random outdoor cells; Φ's error on it is {test[error]:.3f}), `y` and `classes` (the
-city), test.npz holds for whoever explains the networks:
+`zoo://radio/test` is the {test[windows]} windows that ship. Beside `x` (without {test[missing]} of the buildings, with
+{test[measurements]} measurements at random outdoor cells; Φ's error on it is {test[error]:.3f}), `y` and `classes`
+(the city), test.npz holds for whoever explains the networks:
 
 | array | |
 | --- | --- |
