@@ -18,12 +18,19 @@ CLASSES = ("keyboard", "mallet", "organ", "guitar", "bass", "string", "vocal", "
 BINS = NOTE.bins
 FLOOR = 1e-3  # magnitudes below it count as nothing: 60 dB under the root mean square
 LOUDEST = math.sqrt(BINS)  # a pure tone: all power in one band
+TYPICAL, SPREAD = -0.5, 0.25  # mean and deviation of the log magnitudes that `hear` gives of the training notes
 
 
 def hear(x: Tensor) -> Tensor:
     """Spectra [B, 2, F] as [B, 3, F]: log magnitude (-1 for nothing, 0.4 at most), cosine and sine of the phase."""
     loud = torch.log(x[:, 0].clamp_min(0) + FLOOR) / -math.log(FLOOR)
     return torch.stack([loud, torch.cos(x[:, 1]), torch.sin(x[:, 1])], 1)
+
+
+def hear_evenly(x: Tensor) -> Tensor:
+    """`hear` with the log magnitude at mean 0 and deviation 1, so that it weighs no less than the phase does."""
+    loud, cosine, sine = hear(x).unbind(1)
+    return torch.stack([(loud - TYPICAL) / SPREAD, cosine, sine], 1)
 
 
 def _layer(channels: int, out: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
@@ -98,10 +105,11 @@ class Judge(nn.Module):
 
 
 class Beside(nn.Module):
-    """A residual pair of convolutions that keeps the map's size."""
+    """A residual pair of convolutions that keeps the map's size, and takes noise, little of it at first."""
 
-    def __init__(self, channels: int, noise: int = 0) -> None:
+    def __init__(self, channels: int, noise: int) -> None:
         super().__init__()
+        self.strength = nn.Parameter(torch.full((noise, 1), 0.3))
         self.body = nn.Sequential(
             nn.Conv1d(channels + noise, channels, 3, padding=1),
             nn.GroupNorm(4, channels),
@@ -109,8 +117,8 @@ class Beside(nn.Module):
             nn.Conv1d(channels, channels, 3, padding=1),
         )
 
-    def forward(self, h: Tensor, noise: Tensor | None = None) -> Tensor:
-        y: Tensor = h + self.body(h if noise is None else torch.cat([h, noise], 1))
+    def forward(self, h: Tensor, noise: Tensor) -> Tensor:
+        y: Tensor = h + self.body(torch.cat([h, noise * self.strength], 1))
         return y
 
 
@@ -124,6 +132,7 @@ class Inpainter(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.strength = nn.Parameter(torch.full((2, 1), 0.3))
         self.enter = nn.Sequential(nn.Conv1d(7, 24, 5, padding=2), nn.LeakyReLU(0.2))
         self.to_128 = nn.Sequential(nn.Conv1d(24, 40, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
         self.to_64 = nn.Sequential(nn.Conv1d(40, 64, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
@@ -148,8 +157,8 @@ class Inpainter(nn.Module):
 
     def forward(self, kept: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
         mask = mask.expand_as(kept)
-        heard = hear(kept) * torch.stack([mask[:, 0], mask[:, 1], mask[:, 1]], 1)
-        at_256 = self.enter(torch.cat([heard, mask, noise], 1))
+        heard = hear_evenly(kept) * torch.stack([mask[:, 0], mask[:, 1], mask[:, 1]], 1)
+        at_256 = self.enter(torch.cat([heard, mask, noise * self.strength], 1))
         at_128 = self.to_128(at_256)
         at_64 = self.to_64(at_128)
         at_32 = self.to_32(at_64)
@@ -159,7 +168,8 @@ class Inpainter(nn.Module):
         h = self.at_128(self.from_64(h) + at_128, _folded(noise, 2))
         h = self.at_256(self.from_128(h) + at_256, noise)
         loud, cosine, sine = self.leave(h).to(kept.dtype).unbind(1)
-        magnitude = torch.exp((loud - 1).clamp(-1, math.log(LOUDEST) / -math.log(FLOOR)) * -math.log(FLOOR)) - FLOOR
+        loud = (loud * SPREAD + TYPICAL).clamp(-1, -math.log(LOUDEST) / math.log(FLOOR))
+        magnitude = torch.exp(loud * -math.log(FLOOR)) - FLOOR
         return torch.stack([magnitude, torch.atan2(sine, cosine)], 1)
 
 
@@ -174,15 +184,16 @@ class Critic(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential()
-        for channels, out, stride in ((5, 48, 1), (48, 64, 2), (64, 96, 2), (96, 128, 2), (128, 160, 2)):
+        for channels, out, stride in ((7, 48, 1), (48, 64, 2), (64, 96, 2), (96, 128, 2), (128, 160, 2)):
             self.body.append(spectral_norm(nn.Conv1d(channels, out, 5, stride, 2)))
             self.body.append(nn.LeakyReLU(0.1))
         self.realness = spectral_norm(nn.Linear(160 * (BINS // 16), 1))
         self.naming = nn.Linear(160, len(CLASSES))
 
     def see(self, x: Tensor) -> Tensor:
-        """What it looks at of spectra: `hear`."""
-        return hear(x)
+        """What it looks at of spectra: `hear_evenly`, and how far the phase turns from each bin to the next."""
+        turn = x[:, 1].diff(dim=1, prepend=x[:, 1, :1])
+        return torch.cat([hear_evenly(x), torch.stack([torch.cos(turn), torch.sin(turn)], 1)], 1)
 
     def forward(self, seen: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.body(torch.cat([seen, mask.expand(len(seen), 2, BINS)], 1))

@@ -34,7 +34,9 @@ SCHEDULES = {
     "classifier": ("train", Schedule(seed=41, epochs=16)),
     "judge": ("judge", Schedule(seed=42, epochs=24)),
 }
-INPAINTING = inpainting.Settings(seed=43, steps=6000, cells=(1, 4, 16, 64, BINS))
+INPAINTING = inpainting.Settings(
+    seed=43, steps=8000, cells=(1, 4, 16, 64, BINS), lr_inpainter=6e-4, lr_critic=1e-3, resemblance=2.0
+)
 CELLS = {1: "the bins", 16: "bands of 16"}  # of the card's masks; the training meets other bands
 REPORT_SEED = 6
 
