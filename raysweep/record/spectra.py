@@ -1,6 +1,7 @@
 """Pictures of spectra: magnitude and phase over a logarithmic frequency axis, coloured by what a mask keeps of them.
 
-As figure 2 of Heiß, Levie, Resnick, Kutyniok, Bruna, *In-distribution interpretability for challenging modalities*, 2020.
+As figure 2 of Heiß, Levie, Resnick, Kutyniok, Bruna, *In-distribution interpretability for challenging modalities*
+(2020).
 """
 
 from __future__ import annotations
