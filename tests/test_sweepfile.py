@@ -352,4 +352,6 @@ def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
         "am-vocal": 27,
         "quickstart": 27,
         "rde-fashion": 16,
+        "rde-magnitude-phase": 5,
+        "rde-notes": 16,
     }
