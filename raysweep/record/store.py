@@ -30,7 +30,7 @@ _SETTINGS = {
 
 
 _SQLITE = "sqlite:///"
-_PASSWORD = re.compile(r"(?P<before>[\w+.-]+://[^/:@]*):[^/]*@(?P<after>.*)")
+_PASSWORD = re.compile(r"(?P<before>[\w+.-]+://[^/:@]*):(?!\d*(/|$)).*@(?P<after>.*)")  # a port is none
 _URI = re.compile(r"https?://[^/]+.*|sqlite:///.+|(postgresql|mysql|mssql)(\+\w+)?://.+|databricks(://.+)?")
 
 

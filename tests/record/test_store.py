@@ -19,6 +19,7 @@ from raysweep.record.store import check_uri, local_store, open_client
         None,
         "http://localhost:5000",
         "https://user@mlflow.example.org/prefix",
+        "https://mlflow.example.org:5000/@prefix",
         "sqlite:////data/mlflow.db",
         "sqlite:///mlflow.db",
         "postgresql://host/db",
@@ -61,6 +62,7 @@ def test_any_other_form_is_refused_with_one_that_works(uri: str, hint: str) -> N
         ("https://me:hunter2@host/p", "https://me:***@host/p", "MLFLOW_TRACKING_PASSWORD"),
         ("https://:hunter2@host", "https://:***@host", "MLFLOW_TRACKING_PASSWORD"),
         ("https://me:hunter2@2@host", "https://me:***@host", "MLFLOW_TRACKING_PASSWORD"),
+        ("https://me:hunter/2@host", "https://me:***@host", "MLFLOW_TRACKING_PASSWORD"),
         ("postgresql+psycopg2://me:hunter2@host/db", "postgresql+psycopg2://me:***@host/db", "PGPASSWORD"),
     ],
 )
