@@ -7,6 +7,8 @@
   (Yu et al., 2019, arXiv:1806.03589).
 - The critic also names the classes of the real samples (Salimans et al., 2016, arXiv:1606.03498).
 - Where much was kept, the fill must also be near what was removed; the weight of that is the mask's density.
+- Where next to nothing was kept, two fills of one sample may be asked to differ as much as two samples do (after Yang
+  et al., 2019, arXiv:1901.09024): against a fill that is always the same, whatever the noise.
 - What ships is a running average of the inpainter's weights.
 """
 
@@ -26,6 +28,8 @@ from torch.nn import functional
 
 from raysweep.zoo.masks import varied_masks
 
+BARE = 0.1  # a mask that keeps less than this share keeps next to nothing
+
 log = logging.getLogger(__name__)
 
 
@@ -43,6 +47,7 @@ class Settings:
     average: float = 0.998
     naming: float = 0.5
     resemblance: float = 1.0
+    diversity: float = 0.0
     cooldown: float = 0.3
     save_every: int = 250
 
@@ -104,7 +109,8 @@ class Training:
         noise = torch.randn(real.shape, generator=self.random)
         with torch.autocast("cpu", torch.bfloat16):
             made = obfuscate(self.inpainter, real, mask, noise)
-        losses = self._improve_critic(real, y[index], made.detach(), mask), self._improve_inpainter(real, made, mask)
+        critic = self._improve_critic(real, y[index], made.detach(), mask)
+        losses = critic, self._improve_inpainter(real, made, mask)
         for mean, now in zip(self.averaged.parameters(), self.inpainter.parameters(), strict=True):
             mean.lerp_(now.detach(), 1 - min(s.average, self.step / (self.step + 10)))
         return losses
@@ -127,11 +133,26 @@ class Training:
             realness, _ = self.critic(seen, mask)
         apart = (seen - wanted).abs().flatten(1).mean(1) * mask.flatten(1).mean(1)
         loss = self.settings.resemblance * apart.mean() - realness.float().mean()
+        if self.settings.diversity:
+            loss = loss + self.settings.diversity * self._sameness(real, seen, mask)
         self.of_inpainter.zero_grad()
         loss.backward()
         self.of_inpainter.step()
         self.critic.requires_grad_(True)
         return loss.item()
+
+    def _sameness(self, real: Tensor, seen: Tensor, mask: Tensor) -> Tensor:
+        """How much less two fills of a bare sample differ than two samples do: the mean over what the critic sees."""
+        bare = mask.flatten(1).mean(1) < BARE
+        noise = torch.randn(real.shape, generator=self.random)
+        if not bare.any():
+            return torch.zeros(())
+        with torch.autocast("cpu", torch.bfloat16):
+            other = self.critic.see(obfuscate(self.inpainter, real[bare], mask[bare], noise[bare]))
+        wanted = self.critic.see(real)
+        typical = (wanted - wanted.roll(1, 0)).abs().flatten(2).mean((0, 2))
+        found = (seen[bare] - other).abs().flatten(2).mean(2)
+        return functional.relu(typical - found).mean()
 
     _parts = ("inpainter", "critic", "averaged", "of_inpainter", "of_critic")
     _numbers = ("step", "seconds", "history")

@@ -151,3 +151,20 @@ def test_the_table_has_a_row_for_each_kind_of_masks() -> None:
         "| --- | --- | --- |",
         "| nothing | 1.23 [1, 1.5] | 20 [19, 21] |",
     ]
+
+
+def test_where_nothing_is_kept_a_diverse_training_makes_fills_that_differ_with_the_noise(tmp_path: Path) -> None:
+    bare = torch.zeros(200, 2, 16)
+    noise = torch.randn(200, 2, 16, generator=torch.Generator().manual_seed(5))
+    spread = {}
+    for diversity in (0.0, 5.0):
+        settings = Settings(1, 300, (16,), batch=32, lr_inpainter=4e-3, save_every=300, diversity=diversity)
+        averaged = trained(settings, tmp_path / f"{diversity}.pt").averaged
+        spread[diversity] = float(averaged(bare, bare, noise).std(0).mean())
+    assert spread[5.0] > 1.5 * spread[0.0]
+
+
+def test_a_batch_in_which_all_masks_keep_much_asks_for_no_diversity() -> None:
+    training = Training(Settings(1, 1, (1,), diversity=5.0), Inpainter, Critic)
+    x, _ = samples(8)
+    assert training._sameness(x, x, torch.ones_like(x)) == 0
