@@ -1,4 +1,4 @@
-"""Rebuild everything in this folder: `python -m raysweep.zoo.fashion.recipe`, about an hour and a half on one core.
+"""Rebuild everything in this folder: `python -m raysweep.zoo.fashion.recipe`, about an hour on one core.
 
 Each part is written whole or not at all, and figures.json keeps what was measured, so parts may be rebuilt alone; the
 card is drawn from it. The trainings of generator and inpainter continue from `checkpoints/` when interrupted.

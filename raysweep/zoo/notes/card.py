@@ -54,7 +54,7 @@ SoundFont, program, key and velocity is in two splits.
 | --- | --- | --- | --- |
 | train | {data[train]:,} | FluidR3 Mono, MuseScore General | classifier, inpainter |
 | judge | {data[judge]:,} | FluidR3 Mono, MuseScore General | judge |
-| validation | {data[validation]:,} | FluidR3 Mono, MuseScore General | choosing the schedules |
+| validation | {data[validation]:,} | FluidR3 Mono, MuseScore General | measuring, before the test split is |
 | test | {data[test]:,} | FluidR3 Mono, MuseScore General | measuring; the first {test[notes]:,} ship |
 | soundfont | {data[soundfont]:,} | TimGM6mb | measuring |
 
@@ -76,7 +76,7 @@ step are kept.
 
 ![notes, and obfuscations of them](obfuscations.png)
 
-Left, test notes: magnitude above, phase below. To the right, obfuscations: black is kept, red is filled in.
+Left, test notes: magnitude in decibels above, phase below. To the right, obfuscations: black is kept, red is filled in.
 
 Squared Fréchet distance in the judge's 128 features, with 95 % intervals, between obfuscations of
 {obfuscations[n]:,} test notes and {obfuscations[references]:,} other test notes; the {obfuscations[n]:,} themselves are

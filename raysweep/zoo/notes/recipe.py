@@ -1,4 +1,4 @@
-"""Rebuild everything in this folder: `python -m raysweep.zoo.notes.recipe [--only PART]`, about an hour on one core.
+"""Rebuild everything in this folder: `python -m raysweep.zoo.notes.recipe [--only PART]`, about 20 minutes on one core.
 
 It needs `pip install 'raysweep[recipes]'` and, on Debian, `apt install timgm6mb-soundfont fluidr3mono-gm-soundfont
 musescore-general-soundfont-small`. Notes and the inpainter's training are kept in `checkpoints/` and continued when
