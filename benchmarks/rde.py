@@ -60,7 +60,8 @@ def engine(methods: list[Method], slots: int, steps: int, examples: int) -> floa
 
 def ideal(methods: list[Method], slots: int, steps: int, examples: int) -> float:
     """Seconds in which plain loops do, each over its share of the rows."""
-    values = {name: torch.tensor([c[name] for c in GRID for _ in range(examples)]) for name in GRID[0]}
+    configs = [methods[0].complete(config) for config in GRID for _ in range(examples)]
+    values = {name: torch.tensor([config[name] for config in configs]) for name in configs[0]}
     example = torch.arange(examples).repeat(len(GRID))
     batches = list(torch.arange(len(example)).split(slots))
 
