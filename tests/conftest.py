@@ -1,4 +1,4 @@
-"""Shared by all tests: one torch thread, the folder of the jobs, and the fault suite's table at the end."""
+"""Shared by all tests: one torch thread, the same random examples, the jobs' folder, and the fault suite's table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,6 +16,9 @@ import torch
 from tests.faults.aftermath import HEADER
 
 torch.set_num_threads(1)
+# The same examples at every run, however slow the machine: `pytest --hypothesis-profile=default` looks for new ones.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mutated") / "sweep.yaml"
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(content=files())
 def test_a_mutated_sweep_file_holds_or_is_refused_by_its_name(path: Path, content: bytes) -> None:
     path.write_bytes(content)

@@ -54,5 +54,10 @@ class Preference:
             return lambda values: values[place]
         front = np.array([points[number] for number in pareto_front(points)] or np.zeros((1, len(self.names))))
         ideal, worst = front.min(axis=0), front.max(axis=0)
-        scale = self.weights / np.where(worst > ideal, worst - ideal, 1.0)
-        return lambda values: np.sqrt(np.square((values.T - ideal) * scale).sum(axis=-1)).T
+        span = np.where(worst > ideal, worst - ideal, 1.0)
+
+        def distance(values: Array) -> Array:
+            with np.errstate(over="ignore"):  # a span may be so small that what lies beyond it is infinitely far
+                return np.sqrt(np.square((values.T - ideal) / span * self.weights).sum(axis=-1)).T
+
+        return distance

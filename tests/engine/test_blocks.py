@@ -29,7 +29,7 @@ def ask(engine: Engine, lr: float, to: int, *ends: int) -> Waiter:
     return waiter
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     ends=st.sets(st.integers(1, N - 1), max_size=4),
     order=st.permutations([(0.1, 9), (0.1, 20), (0.3, 9), (0.3, 14)]),

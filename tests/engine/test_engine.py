@@ -72,7 +72,7 @@ def test_a_recorded_response_moves_only_by_the_minimum_improvement() -> None:
     assert float(moved.min()) >= 0.02
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     requests=st.lists(
         st.tuples(st.sampled_from([0.1, 0.03]), st.sampled_from([0.1, 0.01]), st.integers(1, 12)),

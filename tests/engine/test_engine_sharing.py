@@ -94,7 +94,7 @@ def test_a_shorter_configuration_that_is_asked_for_on_the_way_is_met_there(passe
         assert all(torch.equal(waiter.state[name], value) for name, value in reference.state.items())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     requests=st.lists(
         st.tuples(st.sampled_from([0.1, 0.03]), st.sampled_from([range(3), range(3, 8)]), st.integers(1, 12)),

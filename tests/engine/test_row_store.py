@@ -54,7 +54,7 @@ def test_another_process_finds_the_same_bits(tmp_path: Path, dtype: torch.dtype)
     assert all(torch.equal(found.state[name], value) for name, value in state(0.1, dtype).items())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     puts=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), max_size=12),
     to=st.integers(1, 9),

@@ -52,6 +52,11 @@ def test_replicates_cost_what_they_would_as_trials_on_the_same_scale() -> None:
     np.testing.assert_allclose(preference.cost(BEND)(replicates), [preference.costs(BEND)[n] for n in (1, 3)])
 
 
+def test_an_objective_that_hardly_differs_over_the_front_keeps_the_costs_finite_there() -> None:
+    table = {0: (0.0, 0.0, 1e-309), 1: (0.0, 1.0, 0.0), 2: (0.0, 2.0, 5.0)}
+    assert Preference(("a", "b", "c")).costs(table) == {0: 1.0, 1: 1.0, 2: math.inf}
+
+
 @given(
     points=st.lists(st.tuples(*[st.floats(-1e3, 1e3)] * 3), min_size=1, max_size=12),
     weights=st.tuples(*[st.floats(0.1, 10)] * 3),

@@ -113,7 +113,7 @@ schedulers = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(trials, st.integers(1, 9), schedulers, st.booleans(), st.booleans(), st.integers(0, 99), st.integers(0, 99))
 def test_any_order_ends_without_deadlock_and_with_the_same_decisions(
     trials, concurrency, scheduler, maximise, adaptive, one, other
@@ -145,7 +145,7 @@ def halve_by_hand(trials, rungs, concurrency, eta, maximise):
     return reached
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trials, st.integers(1, 9), st.sampled_from([2, 3, 4]), st.booleans(), st.integers(0, 99))
 def test_asha_agrees_with_a_slow_rung_by_rung_reference(trials, concurrency, eta, maximise, order):
     policy = make_policy("asha", STEPS, concurrency, EXAMPLES, eta=eta, maximise=maximise)

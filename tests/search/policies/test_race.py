@@ -145,7 +145,7 @@ racers = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(racers, st.integers(1, 9), st.booleans(), st.booleans(), st.integers(0, 99))
 def test_any_order_of_arrival_agrees_with_a_slow_cohort_by_cohort_reference(
     trials, concurrency, maximise, adaptive, order
@@ -157,7 +157,7 @@ def test_any_order_of_arrival_agrees_with_a_slow_cohort_by_cohort_reference(
     assert reached == race_by_hand(trials, concurrency, maximise)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(racers, st.integers(1, 9), st.integers(0, 99))
 def test_somebody_of_the_first_cohort_always_finishes_unless_all_fail(trials, concurrency, order):
     for one in trials:
