@@ -198,14 +198,17 @@ def cpus_of(sweep: Sweep) -> int:
     return sweep.hosts.cpus or max(1, len(os.sched_getaffinity(0)) // sweep.hosts.most)
 
 
-def slots_to_try(sweep: Sweep, device: str) -> tuple[int, ...]:
-    """Rows of a lane that the numerics are chosen from."""
-    from raysweep.engine.numerics import lane_sizes
+def slots_to_try(sweep: Sweep, device: str) -> dict[int, float]:
+    """Rows of a lane that the numerics are chosen from, and the share of its slots that would be occupied."""
+    from raysweep.cluster.host_plan import lanes_of
+    from raysweep.engine.lane_sizes import lane_sizes
 
     if sweep.slots is not None:
-        return (sweep.slots,)
+        return {sweep.slots: 1.0}
     looks = counts(sweep.examples, sweep.stop.min_examples) if sweep.stop.scheduler == "race" else ()
-    return lane_sizes(device, looks[0] if looks else sweep.examples, racing=bool(looks))
+    trials = min(sweep.concurrency, sweep.budget.trials or sweep.concurrency)
+    lanes = lanes_of(device, cpus_of(sweep)) * sweep.hosts.most
+    return lane_sizes(device, looks[0] if looks else sweep.examples, trials, lanes, racing=bool(looks))
 
 
 def check_source(name: str | None, storage: Path) -> None:

@@ -13,7 +13,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -97,7 +97,7 @@ class Host:
         node, lines = ray.get_runtime_context().get_node_id(), self._new_lines(session)
         return {"joined": member is not None, "node": node, "sets": len(self._sets), "occupancy": lines}
 
-    async def measure(self, spec: WorkloadSpec, sizes: Sequence[int], device: str, lanes: int) -> dict[str, Any]:
+    async def measure(self, spec: WorkloadSpec, sizes: Mapping[int, float], device: str, lanes: int) -> dict[str, Any]:
         """Choose a sweep's numerics, before it joins: {"precision", "slots", "measured"}, or {"error": InputError}."""
         async with self._loading:
             if device != "cpu":
@@ -240,7 +240,7 @@ class Host:
                     ray.kill(self._me)
 
 
-def _measure(spec: WorkloadSpec, sizes: Sequence[int], device: str, lanes: int) -> dict[str, Any]:
+def _measure(spec: WorkloadSpec, sizes: Mapping[int, float], device: str, lanes: int) -> dict[str, Any]:
     from raysweep.engine.numerics import choose
     from raysweep.engine.workload import Workload
 

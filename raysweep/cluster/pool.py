@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +37,13 @@ CLOSE_DEADLINE = 10.0
 
 
 def measure_numerics(
-    spec: WorkloadSpec, sizes: Sequence[int], device: str, cpus: int, gpus: int, say: Callable[[str], None]
+    spec: WorkloadSpec, sizes: Mapping[int, float], device: str, cpus: int, gpus: int, say: Callable[[str], None]
 ) -> tuple[str, int, dict[str, Any]]:
     """(precision, slots, what was measured to choose them), on the first host of the shape that the sweep wants.
 
     Args:
         spec: the workload; its precision may be "auto".
-        sizes: rows of a lane to choose from.
+        sizes: rows of a lane to choose from, and the share of its slots that would be occupied.
         device: "cpu" or "cuda".
         cpus, gpus: what Ray reserves for a host.
         say: takes lines that a person should read.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +23,6 @@ from raysweep.engine.workload import Workload
 from raysweep.errors import RaysweepError
 from raysweep.methods import Method, RowMethod, Rows
 
-CANDIDATES = {"cpu": (16, 8, 32, 64), "cuda": (512, 256, 1024, 128, 2048)}
-"""Rows of a lane that are tried, about, the usual number first."""
-OF_A_RACE = {"cpu": (16, 8), "cuda": (256, 128)}
-"""In a race few rows are at work at a time, and a lane takes as long with empty slots as with full ones."""
 MARGIN = 0.9
 """Another precision or size than the usual one must take less than this share of its time."""
 PATIENCE = 20.0
@@ -100,13 +96,14 @@ class Choice:
         }
 
 
-def choose(workload: Workload, device: torch.device, lanes: int, precision: str, sizes: Sequence[int]) -> Choice:
+def choose(workload: Workload, device: torch.device, lanes: int, precision: str, sizes: Mapping[int, float]) -> Choice:
     """The fastest numerics that give the same explanations; of what is given already, only the time is measured.
 
     Args:
         lanes: stepped at once, a thread each.
         precision: a precision, or "auto": bfloat16 where it agrees with float32 and is faster.
-        sizes: rows of a lane to choose from, the usual number first.
+        sizes: rows of a lane to choose from, the usual number first, and the share of its slots that the sweep's rows
+            would occupy (`lane_sizes`).
     """
     methods = cache(lambda one: workload.methods(lanes, device, one))
     if precision == "auto" and not isinstance(methods("float32")[0], RowMethod):
@@ -128,27 +125,14 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
             if time.perf_counter() - started > CERTAIN:
                 certain.add((one, size))
 
-    measure([(one, sizes[0]) for one in precisions])
-    faster = _fastest(seconds)[0] if seconds else precisions[0]
+    usual = next(iter(sizes))
+    measure([(one, usual) for one in precisions])
+    faster = _fastest(seconds, sizes)[0] if seconds else precisions[0]
     if len(sizes) > 1:
         measure([(faster, size) for size in sizes])
     if not seconds:
-        seconds[faster, sizes[0]] = math.inf
-    return Choice(*_fastest(seconds), seconds, agreement)
-
-
-def lane_sizes(device: str, examples: int, racing: bool) -> tuple[int, ...]:
-    """Rows of a lane that are tried, the usual number first: where that can be, a trial's examples split evenly.
-
-    Then each slot is the home of as many rows as any other, and none is empty while others have a queue.
-
-    Args:
-        device: "cpu" or "cuda".
-        examples: rows of a trial that are stepped together; in a race those of its first look.
-        racing: whether it is a race.
-    """
-    parts = {size: round(examples / size) for size in (OF_A_RACE if racing else CANDIDATES)[device]}
-    return tuple(dict.fromkeys(math.ceil(examples / n) if n else size for size, n in parts.items()))
+        seconds[faster, usual] = math.inf
+    return Choice(*_fastest(seconds, sizes), seconds, agreement)
 
 
 def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.device) -> Agreement:
@@ -162,7 +146,7 @@ def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.d
     full, half = methods("float32")[0], methods("bfloat16")[0]
     assert isinstance(full, RowMethod)
     assert isinstance(half, RowMethod)
-    rows = Rows.of(seed, range(PROBES), usual_values(full))
+    rows = Rows.of(seed, range(PROBES), full.usual_values)
     params = full.start(rows).to(device)
     rows = rows.to(device)
     cosines, errors, losses = [], [], []
@@ -189,8 +173,7 @@ def seconds_per_row_step(methods: Sequence[Method], slots: int, device: torch.de
     """
     engine = Engine(methods, slots, device)
     failures: list[Any] = []
-    values = usual_values(methods[0])
-    engine.advance("timing", values, 0, range(slots * len(methods)), FOREVER, failures.append)
+    engine.advance("timing", methods[0].usual_values, 0, range(slots * len(methods)), FOREVER, failures.append)
     with ThreadPoolExecutor(len(methods)) as pool:
         list(pool.map(partial(_step, engine, WARM_UP, 0.0), range(len(methods))))
         rates = list(pool.map(partial(_step, engine, LEAST_STEPS, LEAST_SECONDS), range(len(methods))))
@@ -209,18 +192,14 @@ def _step(engine: Engine, steps: int, seconds: float, lane: int) -> float:
     return made / (time.perf_counter() - began)
 
 
-def _fastest(seconds: dict[tuple[str, int], float]) -> tuple[str, int]:
-    """The pair that was measured first, unless a later one takes clearly less time; and so on."""
-    chosen = next(iter(seconds))
-    for pair in seconds:
-        if seconds[pair] < MARGIN * seconds[chosen]:
+def _fastest(seconds: Mapping[tuple[str, int], float], occupied: Mapping[int, float]) -> tuple[str, int]:
+    """The pair that was measured first, unless a later one takes clearly less for the rows there are; and so on."""
+    needed = {(precision, slots): each / occupied[slots] for (precision, slots), each in seconds.items()}
+    chosen = next(iter(needed))
+    for pair in needed:
+        if needed[pair] < MARGIN * needed[chosen]:
             chosen = pair
     return chosen
-
-
-def usual_values(method: Method) -> dict[str, float]:
-    """A configuration to try a method with."""
-    return {name: bound.usual for name, bound in method.hyperparameters.items()}
 
 
 def _gradient(method: RowMethod, params: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:

@@ -141,6 +141,11 @@ class Method(ABC):
         defaults = {name: bound.default for name, bound in cls.hyperparameters.items() if bound.default is not None}
         return defaults | dict(values)
 
+    @property
+    def usual_values(self) -> dict[str, float]:
+        """A configuration to try it with."""
+        return {name: bound.usual for name, bound in self.hyperparameters.items()}
+
     def turns(self, values: Mapping[str, float], steps: int) -> int:
         """How many turns a row of a configuration takes for so many steps, at most."""
         return steps if self.draws is None else steps * int(self.complete(values)[self.draws])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from raysweep.engine.numerics import MARGIN, Agreement, _fastest, agree, choose, lane_sizes
+from raysweep.engine.numerics import MARGIN, Agreement, _fastest, agree, choose
 from raysweep.engine.workload import Workload
 from raysweep.models.model import ModelSource
 from tests.engine.specs import FASHION
@@ -87,19 +87,19 @@ def test_bfloat16_does_not_agree_where_a_network_cancels_or_refuses_it(make: Mak
 
 
 def test_what_does_not_agree_is_not_chosen_whatever_its_speed(make: Make) -> None:
-    choice = choose(make("cancelling"), CPU, 1, "auto", [4])
+    choice = choose(make("cancelling"), CPU, 1, "auto", {4: 1.0})
     assert (choice.precision, choice.slots) == ("float32", 4)
     assert set(choice.seconds) == {("float32", 4)}
     assert "not bfloat16" in str(choice)
 
 
 def test_what_the_sweep_file_gives_is_kept(make: Make) -> None:
-    choice = choose(make("smooth"), CPU, 2, "float64", [5])
+    choice = choose(make("smooth"), CPU, 2, "float64", {5: 1.0})
     assert (choice.precision, choice.slots, choice.agreement) == ("float64", 5, None)
 
 
 def test_both_precisions_are_timed_at_several_sizes_and_said(make: Make) -> None:
-    choice = choose(make("smooth"), CPU, 2, "auto", [8, 4])
+    choice = choose(make("smooth"), CPU, 2, "auto", {8: 1.0, 4: 1.0})
     assert {precision for precision, _ in choice.seconds} == {"float32", "bfloat16"}
     assert len({slots for _, slots in choice.seconds}) > 1
     assert (choice.precision, choice.slots) in choice.seconds
@@ -119,15 +119,10 @@ def test_both_precisions_are_timed_at_several_sizes_and_said(make: Make) -> None
 def test_the_usual_numerics_stand_unless_others_are_clearly_faster(
     seconds: dict[tuple[str, int], float], chosen: tuple[str, int]
 ) -> None:
-    assert _fastest(seconds) == chosen
+    assert _fastest(seconds, {8: 1.0, 16: 1.0, 32: 1.0}) == chosen
 
 
-@pytest.mark.parametrize(
-    ("examples", "sizes"), [(50, (17, 9, 25, 50)), (64, (16, 8, 32, 64)), (10, (10, 32, 64)), (4, (16, 8, 32, 64))]
-)
-def test_lanes_hold_an_even_share_of_a_trials_examples(examples: int, sizes: tuple[int, ...]) -> None:
-    assert lane_sizes("cpu", examples, racing=False) == sizes
-
-
-def test_lanes_of_a_race_are_small() -> None:
-    assert lane_sizes("cpu", 7, racing=True) == (16, 7)
+def test_wide_lanes_are_not_chosen_where_their_slots_would_be_empty() -> None:
+    seconds = {("float32", 16): 1.0, ("float32", 32): 0.7}
+    assert _fastest(seconds, {16: 1.0, 32: 1.0}) == ("float32", 32)
+    assert _fastest(seconds, {16: 1.0, 32: 0.7}) == ("float32", 16)
