@@ -18,8 +18,8 @@ import typer
 from raysweep import __version__
 from raysweep.errors import InputError, RaysweepError
 from raysweep.outcome import SweepResult
+from raysweep.record.checkouts import place_of, remote_of
 from raysweep.record.driver import storage_folder
-from raysweep.record.remote import place_of, remote_of
 from raysweep.terminal import Progress, quiet_output
 from raysweep.words import measured, print_best, print_winner
 

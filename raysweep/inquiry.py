@@ -13,8 +13,8 @@ from typing import Any
 from raysweep.cluster.jobs import ANSWER
 from raysweep.errors import RaysweepError
 from raysweep.outcome import SweepResult
+from raysweep.record.checkouts import is_url
 from raysweep.record.driver import standing, storage_folder, sweep_folder
-from raysweep.record.remote import is_url
 from raysweep.winner import best_document, best_text
 
 

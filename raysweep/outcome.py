@@ -16,7 +16,7 @@ from raysweep.record.explanations import read_explanations
 from raysweep.record.journal import read_events
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import mean_occupancy
-from raysweep.record.remote import present
+from raysweep.record.sharing import present
 from raysweep.record.trial import Trial
 
 if TYPE_CHECKING:

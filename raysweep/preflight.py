@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import InputError, did_you_mean
 from raysweep.outcome import SweepResult
+from raysweep.record.checkouts import remote_of
 from raysweep.record.driver import storage_folder
-from raysweep.record.remote import remote_of
 from raysweep.record.store import check_uri, local_store
 from raysweep.search.domains import LARGEST, Choice, Domain, Interval
 from raysweep.search.policies.ladder import counts

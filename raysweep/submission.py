@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.cluster.jobs import NOT_UPLOADED, STORAGE, Jobs, Submission
 from raysweep.errors import InputError
 from raysweep.preflight import check_workload, located, require_mlflow
-from raysweep.record.remote import is_url
+from raysweep.record.checkouts import is_url
 from raysweep.record.store import check_uri
 from raysweep.sources import is_callable_name
 from raysweep.sweepfile import Sweep, SweepFile, load_sweep

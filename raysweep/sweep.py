@@ -22,10 +22,10 @@ from raysweep.chapter import open_chapter, open_session, settle_numerics
 from raysweep.errors import OutOfMemory
 from raysweep.outcome import SweepResult
 from raysweep.preflight import Prepared, cpus_of, describe_objectives, prepare
+from raysweep.record.checkouts import place_of
 from raysweep.record.journal import Event, Journal
 from raysweep.record.ledger import Ledger
 from raysweep.record.recorder import Recorder
-from raysweep.record.remote import place_of
 from raysweep.recording import finish, recording
 from raysweep.search.budget import Budget
 from raysweep.search.conductor import Conductor, trajectory_key

@@ -29,6 +29,7 @@ from raysweep.cluster.suspects import Room, Suspects
 from raysweep.engine.occupancy import occupancy_of
 from raysweep.engine.stopwatch import Stopwatch
 from raysweep.errors import InputError, OutOfMemory, RaysweepError
+from raysweep.record import sharing
 from raysweep.record.trial import Measured, Stage
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ LEASE = 30.0
 """Seconds after which a driver that does not renew is taken for dead."""
 IDLE = 10.0
 """Seconds that a host waits for another sweep when the last has left."""
+UNSENT = 60.0
+"""Seconds that it waits for a URL to take what it has not."""
 LOG_PERIOD = 5.0
 """Seconds that a line of the occupancy log covers, while a sweep is at work."""
 WATCH = 1.0
@@ -200,7 +203,9 @@ class Host:
             blocks.cancel()
         if "out_of_memory" in scored:
             self._sets.kept = 0
-        await asyncio.wrap_future(member.rows.settled())  # a journaled milestone's rows outlive this host
+        if "explanations" in scored:  # a journaled milestone's outlive this host, and so do its rows
+            await loop.run_in_executor(None, sharing.share, plan.folder / scored["explanations"])
+        await asyncio.wrap_future(member.rows.settled())
         return scored
 
     def _new_lines(self, session: str) -> list[dict[str, Any]]:
@@ -235,7 +240,8 @@ class Host:
             for session, member in list(self._members.items()):
                 if member.lease < now and self._loop is not None:
                     asyncio.run_coroutine_threadsafe(self._expire(session), self._loop)
-            if not self._members and not self._loading.locked() and now - self._used > IDLE:
+            idle = 0.0 if self._members or self._loading.locked() else now - self._used
+            if idle > (UNSENT if sharing.unsent() else IDLE):
                 with suppress(RayError):  # tried again
                     ray.kill(self._me)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raysweep.record.remote import folder_at
+from raysweep.record.checkouts import folder_at
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import WorkloadSpec

@@ -17,7 +17,8 @@ import ray
 from raysweep.cluster.host_plan import HostPlan
 from raysweep.engine.stopwatch import Stopwatch
 from raysweep.errors import InputError
-from raysweep.record import remote
+from raysweep.record import sharing
+from raysweep.record.checkouts import is_url
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +106,7 @@ class ModelSets:
         folder = plan.folder
         scorer = Scorer(workload, plan.slots, device, folder)
         depends_on = {**workload.stepping, "slots": plan.slots, "device": device.type}
-        rows = RowStore(folder / "rows", depends_on, elsewhere=remote if remote.is_url(plan.place) else None)
+        rows = RowStore(folder / "rows", depends_on, elsewhere=sharing if is_url(plan.place) else None)
         key = (json.dumps(workload.stepping, sort_keys=True), plan.slots, plan.lanes, plan.device)
         if key not in self._engines:
             self._turns = self._turns or Turns(self._stopwatch)

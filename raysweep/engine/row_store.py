@@ -44,7 +44,7 @@ _log = logging.getLogger("raysweep.rows")
 
 
 class Elsewhere(Protocol):
-    """Where files are kept as well, for other machines; `record.remote` is one."""
+    """Where files are kept as well, for other machines; `record.sharing` is one."""
 
     def share(self, path: Path) -> None:
         """Put a file there too."""

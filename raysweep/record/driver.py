@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import InputError, StorageError, did_you_mean
+from raysweep.record.checkouts import checkout, is_url
 from raysweep.record.journal import read_events
 from raysweep.record.lease import living_owner
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import mean_occupancy
-from raysweep.record.remote import checkout, is_url, listed
+from raysweep.record.sharing import listed
 from raysweep.record.shipping import bring_journal
 
 STOP_PATIENCE = 60.0

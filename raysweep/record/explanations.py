@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from raysweep.errors import StorageError
-from raysweep.record.remote import present, share
+from raysweep.record.sharing import present
 from raysweep.whole_files import whole
 
 
@@ -19,7 +19,6 @@ def write_explanations(path: Path, tensors: Mapping[str, np.ndarray]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as partial:
         save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, partial)
-    share(path)
     return path
 
 

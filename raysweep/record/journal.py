@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Any
 
 from raysweep.errors import StorageError
+from raysweep.record.checkouts import remote_of
 from raysweep.record.lease import Lease
-from raysweep.record.remote import remote_of
 from raysweep.record.shipping import ESSENTIAL, Shipper
 from raysweep.whole_files import whole
 

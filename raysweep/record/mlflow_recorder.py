@@ -28,7 +28,7 @@ from raysweep.record.mlflow_terms import (
     trial_tags,
 )
 from raysweep.record.overlay import looked_at
-from raysweep.record.remote import present
+from raysweep.record.sharing import present
 from raysweep.record.sheets import contact_sheet, write_audio
 from raysweep.record.store import artifact_folder, local_store, open_client
 from raysweep.record.trial import ENDED, Milestone, Trial

@@ -1,107 +1,29 @@
-"""A storage at a URL (s3://…, whatever fsspec knows): worked on in a folder of this machine, and written through.
+"""What lies at a storage's URL: objects to write, read and list, through whatever package fsspec has for it.
 
-Object stores neither append nor lock. So all rooms work on a folder, the URL's checkout on their machine, as they do on
-any other storage; what must outlive the machine is put at the URL as well, under the same name: explanations and row
-states as they are, the journal in segments (`shipping`).
+No call waits long. A URL that did not answer is `silent` for a while, and who can do without it does not ask.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import re
+import threading
 import time
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from importlib.metadata import metadata
+from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote, unquote
 
 from raysweep.errors import InputError, StorageError
-from raysweep.record.store import refuse_password
-from raysweep.whole_files import write_whole
 
 TRIES = 4
-_log = logging.getLogger("raysweep.storage")
-
-
-def is_url(named: str | Path) -> bool:
-    """Whether a storage is an address, and no folder."""
-    return re.match(r"[A-Za-z][\w+.-]*:/", str(named)) is not None  # one slash: a Path has lost the second
-
-
-def checkouts() -> Path:
-    """Where this machine keeps the checkouts of all URLs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "raysweep" / "storages"
-
-
-def checkout(url: str) -> Path:
-    """The folder in which this machine works on a storage.
-
-    Raises:
-        InputError: fsspec does not know such a URL, or lacks the package for it.
-    """
-    scheme, _, rest = url.partition(":")
-    url = f"{scheme}:{'///' if scheme == 'file' else '//'}{rest.strip('/')}"
-    refuse_password(
-        url, "--storage", "Give it in the environment, where the package that serves such URLs looks for it"
-    )
-    Remote(url)
-    return checkouts() / quote(url, safe="")
-
-
-def remote_of(path: Path) -> tuple[Remote, str] | None:
-    """The URL's side of a file or folder in a checkout, and its name there; None for any other path."""
-    try:
-        place = path.resolve().relative_to(checkouts())
-    except ValueError:
-        return None
-    root, *rest = place.parts
-    return Remote(unquote(root)), "/".join(rest)
-
-
-def place_of(folder: Path) -> str:
-    """What another machine finds a folder by: its URL, or its path where that is shared."""
-    found = remote_of(folder)
-    return f"{found[0].url}/{found[1]}".rstrip("/") if found else str(folder.resolve())
-
-
-def folder_at(place: str) -> Path:
-    """The folder of this machine for a sweep's place: itself, or where its URL is checked out, made when absent."""
-    if not is_url(place):
-        return Path(place)
-    storage, _, name = place.rpartition("/")
-    folder = checkout(storage) / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def listed(folder: Path) -> list[str]:
-    """Names that a folder of a checkout has at its URL; of any other folder none."""
-    found = remote_of(folder)
-    return found[0].names(found[1]) if found else []
-
-
-def share(path: Path) -> None:
-    """Put a file of a checkout at its URL; does nothing for other files, and only complains where the URL fails."""
-    found = remote_of(path)
-    if found is not None:
-        remote, name = found
-        try:
-            remote.put(name, path.read_bytes())
-        except StorageError as error:
-            _log.warning("%s", error)
-
-
-def present(path: Path) -> bool:
-    """Whether a file is here; brought from its URL when it is only there."""
-    if path.exists():
-        return True
-    found = remote_of(path)
-    data = found[0].get(found[1]) if found else None
-    if data is None:
-        return False
-    write_whole(path, data)
-    return True
+SHORT = 5.0
+"""Seconds after which a failure is no hiccup, as the package has tried long enough itself."""
+PATIENCE = 30.0
+"""Seconds that an answer may take, besides one for each MiB that is sent."""
+SILENT = 30.0
+"""Seconds that nobody asks who can do without."""
+_REFUSALS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""What a URL says that does answer."""
 
 
 class Remote:
@@ -119,14 +41,20 @@ class Remote:
         import fsspec
 
         self.url = url
+        self._silent_until = 0.0
         try:
             self._files, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise InputError(
-                "must be a URL that fsspec can open", key="--storage", value=url, suggestion=str(error)
+                "must be a URL that fsspec can open", key="--storage", value=url, suggestion=_remedy(url, error)
             ) from None
-        except OSError as error:  # some connect at once
-            raise StorageError(f"{url}: cannot be opened ({error.strerror or error})") from error
+        except Exception as error:  # some connect at once
+            raise StorageError(f"{url}: cannot be opened ({_reason(error)})") from error
+
+    @property
+    def silent(self) -> bool:
+        """Whether it did not answer lately."""
+        return time.monotonic() < self._silent_until
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object, in the place of one of the same name."""
@@ -136,7 +64,7 @@ class Remote:
                 self._files.makedirs(str(PurePosixPath(self._path(name)).parent), exist_ok=True)
             self._files.pipe_file(self._path(name), data)
 
-        self._try(write, f"{self.url}/{name}: cannot be written")
+        self._ask(write, f"{self.url}/{name}: cannot be written", PATIENCE + len(data) / 2**20)
 
     def get(self, name: str) -> bytes | None:
         """An object's content; None when there is none."""
@@ -147,7 +75,17 @@ class Remote:
             except FileNotFoundError:
                 return None
 
-        found: bytes | None = self._try(read, f"{self.url}/{name}: cannot be read")
+        found: bytes | None = self._ask(read, f"{self.url}/{name}: cannot be read")
+        return found
+
+    def get_all(self, folder: str, names: Sequence[str]) -> list[bytes]:
+        """The contents of objects of one folder, which are there; asked for all at once where the package can."""
+
+        def read() -> list[bytes]:
+            paths = [self._path(f"{folder}/{name}") for name in names]
+            return [bytes(data) for data in self._files.cat_ranges(paths, None, None, on_error="raise")]
+
+        found: list[bytes] = self._ask(read, f"{self.url}/{folder}: cannot be read", PATIENCE + len(names))
         return found
 
     def names(self, folder: str) -> list[str]:
@@ -159,7 +97,7 @@ class Remote:
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
-        found: list[str] = self._try(look, f"{self.url}/{folder}: cannot be read")
+        found: list[str] = self._ask(look, f"{self.url}/{folder}".rstrip("/") + ": cannot be read")
         return found
 
     def _path(self, name: str) -> str:
@@ -167,16 +105,59 @@ class Remote:
             raise StorageError(f"{name}: leads out of {self.url}")
         return f"{self._root}/{name}".rstrip("/")
 
-    def _try(self, what: Callable[[], Any], complaint: str) -> Any:
-        for attempt in range(TRIES):
-            try:
-                return what()
-            except Exception as error:  # of whatever package serves the URL
-                if attempt == TRIES - 1:
-                    reason = " ".join(str(error).split())[:200]
-                    raise StorageError(f"{complaint} ({reason or type(error).__name__})") from error
-                time.sleep(0.3 * 2**attempt)
-        raise AssertionError
+    def _ask(self, what: Callable[[], Any], complaint: str, patience: float = PATIENCE) -> Any:
+        try:
+            found = _within(patience, lambda: _tried(what))
+        except StorageError:
+            raise
+        except Exception as error:  # of whatever package serves the URL
+            self._silent_until = 0.0 if isinstance(error, _REFUSALS) else time.monotonic() + SILENT
+            raise StorageError(f"{complaint} ({_reason(error)})") from error
+        self._silent_until = 0.0
+        return found
+
+
+def _tried(what: Callable[[], Any]) -> Any:
+    began = time.monotonic()
+    for attempt in range(TRIES):
+        try:
+            return what()
+        except (StorageError, *_REFUSALS):
+            raise
+        except Exception:
+            if attempt == TRIES - 1 or time.monotonic() - began > SHORT:
+                raise
+        time.sleep(0.3 * 2**attempt)
+    raise AssertionError
+
+
+def _within(seconds: float, what: Callable[[], Any]) -> Any:
+    """Do something in a thread, which is left to itself when it does not end: not all packages know a time limit."""
+    answer: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(what())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True, name="remote").start()
+    wait([answer], seconds)
+    if not answer.done():
+        raise TimeoutError(f"no answer in {seconds:.0f} s")
+    return answer.result()
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _remedy(url: str, error: Exception) -> str:
+    """What fsspec complains of and, where it names the packages for such URLs, how to install them."""
+    scheme = url.partition(":")[0]
+    if isinstance(error, ImportError) and scheme in (metadata("fsspec").get_all("Provides-Extra") or ()):
+        return f"{error}: pip install 'fsspec[{scheme}]'"
+    return str(error)
 
 
 def _protocols(files: Any) -> tuple[str, ...]:

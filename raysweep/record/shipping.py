@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import StorageError
-from raysweep.record.remote import Remote, remote_of
+from raysweep.record.checkouts import remote_of
+from raysweep.record.remote import Remote
 from raysweep.whole_files import write_whole
 
 ESSENTIAL = ("sweep", "numerics")

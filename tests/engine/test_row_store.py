@@ -16,7 +16,8 @@ from raysweep.engine import row_store
 from raysweep.engine.row_store import OVERHEAD, RowStore
 from raysweep.engine.trajectory import TrajectoryId
 from raysweep.methods.method import State
-from raysweep.record import remote
+from raysweep.record import remote, sharing
+from raysweep.record.checkouts import folder_at
 
 ONE = TrajectoryId('{"lr": 0.1}', 7, range(5))
 
@@ -223,8 +224,9 @@ def test_a_url_that_does_not_answer_costs_steps_and_nothing_else(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(remote, "TRIES", 1)
-    folder = remote.folder_at("http://127.0.0.1:9/runs/own")
-    store = RowStore(folder, memory=0, elsewhere=remote)
+    monkeypatch.setattr(sharing, "_OUTBOX", sharing._Outbox())
+    folder = folder_at("http://127.0.0.1:9/runs/own")
+    store = RowStore(folder, memory=0, elsewhere=sharing)
     store.put(ONE, 10, state(10))
     store.settled().result()
     assert "http://127.0.0.1:9/runs/own/" in caplog.text
