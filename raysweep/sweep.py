@@ -95,7 +95,7 @@ def run_prepared(
         if on_event is not None:
             on_event(event, ledger)
 
-    with Journal(folder, apply, take_over) as journal, ExitStack() as running:
+    with Journal(folder, apply, take_over, say) as journal, ExitStack() as running:
         open_chapter(journal, ledger, prepared)
         if not ledger.numerics:
             running.enter_context(ray_runtime(cpus_of(sweep) * sweep.hosts.most))

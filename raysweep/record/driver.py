@@ -20,7 +20,7 @@ from raysweep.record.lease import living_owner
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import mean_occupancy
 from raysweep.record.sharing import listed
-from raysweep.record.shipping import bring_journal
+from raysweep.record.shipped import bring_journal
 
 STOP_PATIENCE = 60.0
 """Seconds that `stop_driver` waits for a driver to end."""
@@ -76,7 +76,7 @@ def sweep_folder(name: str, storage: Path) -> Path:
     Raises:
         InputError: there is none of that name; the nearest one is suggested.
     """
-    if name in listed(storage):
+    if living_owner(storage / name) is None and name in listed(storage):
         bring_journal(storage / name)
     if (storage / name / "journal.jsonl").is_file():
         return storage / name

@@ -19,6 +19,7 @@ from typing import Any
 from raysweep.errors import StorageError
 from raysweep.record.checkouts import remote_of
 from raysweep.record.lease import Lease
+from raysweep.record.shipped import Author
 from raysweep.record.shipping import ESSENTIAL, Shipper
 from raysweep.whole_files import whole
 
@@ -37,12 +38,19 @@ class Journal:
         on_event: called with every event, first those already written, then each new one once it is on disk. Where it
             raises StorageError the event contradicts the journal, and is taken back.
         take_over: at a URL, continue also where another machine's driver has not said that it ended.
+        notify: called, in a thread, with a line when a URL takes the journal no more, and when it does again.
 
     Raises:
         StorageError: the folder cannot be written, another process holds the journal, or a line is damaged.
     """
 
-    def __init__(self, folder: Path, on_event: Callable[[Event], None], take_over: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        on_event: Callable[[Event], None],
+        take_over: bool = False,
+        notify: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.path = folder / "journal.jsonl"
         self._on_event = on_event
         self._file: Any = None
@@ -58,11 +66,13 @@ class Journal:
                 _copy(self.path)
             remote = remote_of(folder)
             if remote is not None:
-                self._shipper = Shipper(folder, *remote, take_over)
+                self._shipper = Shipper(folder, *remote, take_over, notify)
             self._file = self.path.open("a+b", buffering=0)  # a buffer would bring back what was taken back
             self._file.truncate(_whole_length(self.path))
             for event in read_events(self.path):
                 on_event(event)
+            if self._shipper is not None:
+                self._shipper.begin(self.path.stat().st_size)
         except BaseException:
             self.close()
             raise
@@ -80,7 +90,7 @@ class Journal:
                 self._file.truncate(end)
                 raise StorageError(f"{self.path}: cannot be written ({error.strerror})") from error
             if not self.held:
-                owner = self._lease.owner
+                owner = self._successor or self._lease.owner
                 lost = f"another driver has taken over ({owner})" if owner else "its journal.lock is gone"
                 raise StorageError(f"{self.path.parent}: {lost}")
             written: Event = json.loads(body)
@@ -90,7 +100,7 @@ class Journal:
                 self._file.truncate(end)
                 raise
             if self._shipper is not None:
-                self._shipper.ship(line, event in ESSENTIAL)
+                self._shipper.ship(end + len(line), event in ESSENTIAL)
             return written
 
     def _write(self, line: bytes) -> None:
@@ -102,7 +112,12 @@ class Journal:
     @property
     def held(self) -> bool:
         """Whether no other driver has taken over."""
-        return self._lease.held and not (self._shipper is not None and self._shipper.lost)
+        return self._lease.held and self._successor is None
+
+    @property
+    def _successor(self) -> Author | None:
+        """Who has taken over at the URL."""
+        return self._shipper.lost if self._shipper is not None else None
 
     def close(self) -> None:
         """Give the journal back for another driver to continue."""
