@@ -18,7 +18,7 @@ import typer
 from raysweep import __version__
 from raysweep.errors import InputError, RaysweepError
 from raysweep.outcome import SweepResult
-from raysweep.record.checkouts import place_of, remote_of
+from raysweep.record.checkouts import shown
 from raysweep.record.driver import storage_folder
 from raysweep.terminal import Progress, quiet_output
 from raysweep.words import measured, print_best, print_winner
@@ -339,7 +339,7 @@ def stop(
 
 def _where(storage: Path) -> str:
     """The option that names a storage, where one is needed."""
-    return "" if storage == STORAGE else f" --storage {place_of(storage) if remote_of(storage) else storage}"
+    return "" if storage == STORAGE else f" --storage {shown(storage)}"
 
 
 def _complain(error: Exception, code: int, text: str | None = None) -> int:

@@ -64,6 +64,11 @@ def place_of(folder: Path) -> str:
     return f"{found[0].url}/{found[1]}".rstrip("/") if found else str(folder.resolve())
 
 
+def shown(storage: Path) -> str:
+    """What a person calls a storage: its URL, or the folder as it was given."""
+    return place_of(storage) if remote_of(storage) else str(storage)
+
+
 def folder_at(place: str) -> Path:
     """The folder of this machine for a sweep's place: itself, or where its URL is checked out, made when absent."""
     if not is_url(place):

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import InputError, StorageError, did_you_mean
-from raysweep.record.checkouts import checkout, is_url
+from raysweep.record.checkouts import checkout, is_url, remote_of, shown
 from raysweep.record.journal import read_events
 from raysweep.record.lease import living_owner
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import mean_occupancy
 from raysweep.record.sharing import listed
-from raysweep.record.shipped import bring_journal
+from raysweep.record.shipped import bring_journal, driver_elsewhere
 
 STOP_PATIENCE = 60.0
 """Seconds that `stop_driver` waits for a driver to end."""
@@ -29,7 +29,8 @@ STOP_PATIENCE = 60.0
 def standing(folder: Path) -> dict[str, Any]:
     """Where a sweep stands, also while it runs: state, trials by state, the best so far, how full its lanes were.
 
-    `state` is `running` while a driver holds the journal, `stopped` when trials are left, else `done`.
+    `state` is `running` while a driver holds the journal, `stopped` when trials are left, else `done`; `message` names
+    a driver of another machine that runs it, or that may be gone.
     """
     ledger, started = Ledger(), None
     for event in read_events(folder / "journal.jsonl"):
@@ -42,18 +43,33 @@ def standing(folder: Path) -> dict[str, Any]:
         default=None,
     )
     left = ledger.running or not ledger.trials
+    runs, message = _driver(folder)
     return {
         "id": folder.name,
         "name": folder.name,
-        "state": "running" if living_owner(folder) else "stopped" if left else "done",
+        "state": "running" if runs else "stopped" if left else "done",
         "started": started,
         "ended": None if left else max(trial.ended or 0.0 for trial in trials),
         "trials": dict(Counter(trial.state for trial in trials)),
         "best": best.to_json() if best else None,
         "occupancy": mean_occupancy(folder),
-        "storage": str(folder.parent),
+        "storage": shown(folder.parent),
         "sweep": sweep_digest(ledger.sweep),
+        "message": message,
     }
+
+
+def _driver(folder: Path) -> tuple[bool, str | None]:
+    """Whether a sweep's driver runs, and what is to be said of one that is on another machine."""
+    owner = living_owner(folder)
+    if owner is not None:
+        return True, None if owner.here else f"on {owner}"
+    elsewhere = driver_elsewhere(folder)
+    if elsewhere is None:
+        return False, None
+    if elsewhere.alive:
+        return True, f"on {elsewhere}"
+    return False, f"its driver has not said that it ended ({elsewhere})"
 
 
 def sweep_digest(plain: Any) -> str:
@@ -82,7 +98,7 @@ def sweep_folder(name: str, storage: Path) -> Path:
         return storage / name
     known = [folder.name for folder in sweep_folders(storage)]
     hint = did_you_mean(name, known) if known else "Run one first: raysweep run SWEEP_FILE"
-    raise InputError(f"no sweep of this name in {storage}", value=name, suggestion=hint)
+    raise InputError(f"no sweep of this name in {shown(storage)}", value=name, suggestion=hint)
 
 
 def sweep_folders(storage: Path) -> list[Path]:
@@ -98,12 +114,13 @@ def stop_driver(folder: Path, patience: float = STOP_PATIENCE) -> bool:
     Raises:
         StorageError: it runs on another machine, belongs to somebody else, or does not end.
     """
+    runs, away = _driver(folder)
+    if runs and away is not None:
+        raise StorageError(f"{folder.name} runs {away}: stop it there")
     found = living_owner(folder)
     if found is None:
         return False
     pid = found.pid
-    if not found.here:
-        raise StorageError(f"{folder.name} runs on {found.host} (pid {pid}): stop it there")
     try:
         # A driver put in the background by a script ignores SIGINT; Ray ends one on SIGTERM in the same order.
         os.kill(pid, signal.SIGTERM if _ignores_interrupt(pid) else signal.SIGINT)
@@ -120,9 +137,15 @@ def stop_driver(folder: Path, patience: float = STOP_PATIENCE) -> bool:
 
 
 def driver_log(folder: Path, follow: bool = False) -> Iterator[str]:
-    """What the driver logged, piece by piece; with `follow`, until it ends."""
+    """What the driver logged, piece by piece; with `follow`, until it ends.
+
+    Raises:
+        StorageError: the storage is at a URL, and no driver has run on this machine.
+    """
     path = folder / "logs" / "driver.log"
     if not path.is_file():
+        if remote_of(folder) is not None:
+            raise StorageError(f"{shown(folder)}: its log is not here, but on the machine that ran it")
         return
     with path.open(encoding="utf-8", errors="replace") as log:
         while True:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raysweep.control import status
+from raysweep.control import in_words, status
 from raysweep.errors import StorageError
 from raysweep.record import sharing, shipping
-from raysweep.record.driver import storage_folder, sweep_folder, sweep_folders
+from raysweep.record.checkouts import shown
+from raysweep.record.driver import driver_log, standing, stop_driver, storage_folder, sweep_folder, sweep_folders
 from raysweep.record.explanations import write_explanations
 from raysweep.record.journal import Journal, read_events
 from raysweep.record.remote import Remote
@@ -156,6 +160,37 @@ def test_a_driver_says_who_has_taken_over_from_it(on: Callable[[str], Path], tmp
         until(lambda: not journal.held)
         with pytest.raises(StorageError, match=r"another driver has taken over \(elsewhere, pid 7\)"):
             journal.append("planned", number=0, **PLANNED)
+
+
+def test_a_sweep_that_another_machine_runs_is_running_there(on: Callable[[str], Path]) -> None:
+    me = rf"on {socket.gethostname()}, pid {os.getpid()}, last heard \d+ s ago"
+    with Journal(on("here"), forget):
+        there = on("there")
+        (row,) = status(None, None, there.parent, Path("unused"))
+        assert row["state"] == "running"
+        assert re.search(f"  {me}$", in_words(row))
+        with pytest.raises(StorageError, match=f"mine runs {me}: stop it there"):
+            stop_driver(there)
+        with pytest.raises(StorageError, match="its log is not here, but on the machine that ran it"):
+            next(driver_log(there))
+        on("here")
+    (row,) = status("mine", None, on("there").parent, Path("unused"))
+    assert (row["state"], row["message"], row["storage"]) == ("stopped", None, shown(there.parent))
+
+
+@pytest.mark.parametrize(("silence", "words"), [(80.0, r"\d\d s"), (600.0, "10 min"), (7200.0, "2 h")])
+def test_a_driver_that_is_silent_for_long_may_be_gone(
+    on: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silence: float, words: str
+) -> None:
+    monkeypatch.setattr(shipping, "SIGNS", 1e6)
+    me = f"{socket.gethostname()}, pid {os.getpid()}"
+    with Journal(on("here"), forget):
+        (sign,) = (tmp_path / "bucket/mine/journal").glob("*.alive")
+        sign.write_text(str(time.time() - silence))
+        row = standing(sweep_folder("mine", on("there").parent))
+        assert row["state"] == "stopped"
+        assert re.fullmatch(rf"its driver has not said that it ended \({me}, last heard {words} ago\)", row["message"])
+        on("here")
 
 
 def test_a_reader_leaves_a_journal_alone_that_is_being_written_here(on: Callable[[str], Path], tmp_path: Path) -> None:
