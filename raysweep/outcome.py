@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raysweep.errors import StorageError
 from raysweep.objectives.preference import KNEE, Preference
 from raysweep.objectives.ranking import margin, pareto_front, probability_best
 from raysweep.record.driver import sweep_folder
@@ -74,11 +76,16 @@ class SweepResult:
 
     @cached_property
     def probability(self) -> dict[int, float]:
-        """How probably each finished trial is the best, over paired resamples of the examples."""
+        """How probably each finished trial is the best, over paired resamples of the examples.
+
+        Empty when what one of them left is not there: it might be the best.
+        """
         replicates, cost = {}, self.preference.cost(self._points)
         names = [f"replicates.{name}" for name in self.objective_names]
         for trial in self.finished:
             found = self.tensors(trial)
+            if not found:
+                return {}
             if all(name in found for name in names):
                 replicates[trial.number] = cost(np.stack([found[name] for name in names]))
         return probability_best(replicates) if replicates else {}
@@ -136,7 +143,10 @@ class SweepResult:
         best = self.best
         if best is None or best.objective is None:
             return counts
-        found = {"best.objective": best.objective.value, "best.probability": self.probability.get(best.number, 0.0)}
+        found = {"best.objective": best.objective.value}
+        with suppress(StorageError):  # what the others left may be at a URL that does not answer
+            chance = self.probability.get(best.number)
+            found |= {} if chance is None else {"best.probability": chance}
         return {**counts, **found}
 
     def tags(self) -> dict[str, str]:

@@ -1,0 +1,49 @@
+"""What is said of a winner when not all that the trials left can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raysweep.errors import StorageError
+from raysweep.outcome import SweepResult
+from raysweep.record.explanations import write_explanations
+from raysweep.record.journal import FORMAT, Journal
+from raysweep.record.ledger import Ledger
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> SweepResult:
+    """Two trials, of which the second is better."""
+    ledger, folder = Ledger(), tmp_path / "mine"
+    with Journal(folder, ledger.apply) as journal:
+        sweep = {"objective": [{"name": "response_fd"}]}
+        journal.append("sweep", format=FORMAT, id="i", sweep=sweep, identity={}, versions={}, chapter={})
+        for number, value in enumerate([0.3, 0.2]):
+            file = f"explanations/k{number}-5.safetensors"
+            write_explanations(folder / file, {"replicates.response_fd": np.full(10, value)})
+            journal.append("planned", number=number, key=f"k{number}", config={"lr": value}, target=5)
+            scored = {"objectives": {"response_fd": [value, value, value]}, "metrics": {}, "explanations": file}
+            journal.append("milestone", number=number, step=5, **scored)
+            journal.append("ended", number=number, state="done", reason=None)
+    return SweepResult("mine", folder, ledger)
+
+
+def test_the_winner_is_the_best_with_a_probability(result: SweepResult) -> None:
+    assert result.probability == {0: 0.0, 1: 1.0}
+    assert result.summary()["best.probability"] == 1.0
+
+
+def test_no_probability_is_told_when_another_trials_replicates_are_gone(result: SweepResult) -> None:
+    (result.folder / "explanations/k0-5.safetensors").unlink()
+    assert result.probability == {}
+    assert result.summary() == {"trials.done": 2.0, "trials.pruned": 0.0, "trials.failed": 0.0, "best.objective": 0.2}
+
+
+def test_a_sweep_ends_also_when_explanations_cannot_be_read(result: SweepResult) -> None:
+    (result.folder / "explanations/k0-5.safetensors").write_bytes(b"torn")
+    with pytest.raises(StorageError, match="the explanations cannot be read"):
+        result.best_json()
+    assert "best.probability" not in result.summary()
