@@ -246,10 +246,10 @@ def sync(name: Name, storage: Storage = STORAGE, mlflow: Mlflow = None, as_json:
 @app.command()
 def ui(storage: Storage = STORAGE, port: int = 5000) -> None:
     """MLflow's UI on this storage's store, on this machine only."""
-    from raysweep.record.store import local_store
+    from raysweep.record.store import has_store, local_store
 
-    if not (storage / "mlflow.db").exists():
-        raise InputError("holds no MLflow store", key="--storage", value=str(storage))
+    if not has_store(storage):
+        raise InputError("holds no MLflow store", key="--storage", value=shown(storage))
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", local_store(storage)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)")

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from raysweep.errors import InputError
 from raysweep.outcome import SweepResult
 from raysweep.record.driver import sweep_folder
@@ -38,11 +40,13 @@ def recording(
 
     plain: dict[str, Any] = ledger.sweep or {}
     audio = MelSpec() if ledger.media == "logmel" else None
+    sweep_file = folder / "sweep.yaml"
+    sweep_file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
 
     def open_sink() -> MlflowRecorder:
         name, sweep_id = plain["name"], str(ledger.sweep_id)
         sink = MlflowRecorder(uri, name, sweep_id, None, folder, media=ledger.media, audio=audio)
-        run_id = sink.open_sweep(plain, folder / "sweep.yaml", {**ledger.versions, **ledger.identity})
+        run_id = sink.open_sweep(plain, sweep_file, {**ledger.versions, **ledger.identity})
         if ledger.sweep_run != run_id:
             journal.append("run", number=SWEEP, run=run_id)
         return sink

@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from raysweep.chapter import open_chapter, open_session, settle_numerics
 from raysweep.errors import OutOfMemory
 from raysweep.outcome import SweepResult
@@ -100,7 +98,6 @@ def run_prepared(
         if not ledger.numerics:
             running.enter_context(ray_runtime(cpus_of(sweep) * sweep.hosts.most))
             settle_numerics(journal, prepared, say)
-        (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep.plain(), sort_keys=False), encoding="utf-8")
         conductor = conduct(journal, ledger, sweep)
         unsynced = [copy.deepcopy(trial) for trial in ledger.unsynced]
         with recording(journal, ledger, folder, prepared.mlflow, say) as recorder:

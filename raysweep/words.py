@@ -7,6 +7,7 @@ from typing import Any
 from raysweep.objectives.preference import KNEE
 from raysweep.outcome import SweepResult
 from raysweep.record.occupancy import occupancy_in_words
+from raysweep.record.store import has_store
 
 
 def print_best(result: SweepResult, where: str) -> None:
@@ -21,7 +22,8 @@ def print_best(result: SweepResult, where: str) -> None:
     print_winner(found, result.objective_names)
     if result.occupancy:
         print(f"  {occupancy_in_words(result.occupancy)}")
-    verbs = (f"report {result.name}", f"best {result.name} -o best.yaml", "ui")
+    verbs = [f"report {result.name}", f"best {result.name} -o best.yaml"]
+    verbs += ["ui"] if has_store(result.folder.parent) else []
     print("next: " + "   ".join(f"raysweep {verb}{where}" for verb in verbs))
 
 

@@ -27,6 +27,7 @@ from raysweep.record.mlflow_recorder import MlflowRecorder
 from raysweep.record.store import local_store, open_client
 from raysweep.sweepfile import load_sweep
 from raysweep.winner import pack_champion, register_winner, write_best, write_explanations_to, write_sweep_report
+from raysweep.words import print_best
 
 SHAPES = """
 import json
@@ -238,6 +239,16 @@ def test_networks_that_mix_rows_are_refused_before_explaining(case: Case, tmp_pa
 def result(tmp_path: Path) -> SweepResult:
     """A finished sweep of the zoo."""
     return finished(tmp_path / "home", tmp_path / "storage", {**ZOO, "data": "zoo://fashion/test", "target": "sneaker"})
+
+
+def test_mlflows_ui_comes_next_only_where_its_store_is_in_the_storage(
+    result: SweepResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = result.folder.parent / "mlflow.db"
+    for there in (True, False):
+        store.touch() if there else store.unlink()
+        print_best(result, " --storage x")
+        assert ("raysweep ui --storage x" in capsys.readouterr().out) is there
 
 
 def test_outputs_make_the_folders_that_they_lie_in(result: SweepResult, tmp_path: Path) -> None:

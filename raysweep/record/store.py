@@ -29,7 +29,7 @@ _SETTINGS = {
 }
 
 
-_SQLITE = "sqlite:///"
+_SQLITE, _FILE = "sqlite:///", "mlflow.db"
 _PASSWORD = re.compile(r"(?P<before>[\w+.-]+://[^/:@]*):(?!\d*(/|$)).*@(?P<after>.*)")  # a port is none
 _URI = re.compile(r"https?://[^/]+.*|sqlite:///.+|(postgresql|mysql|mssql)(\+\w+)?://.+|databricks(://.+)?")
 
@@ -70,7 +70,12 @@ def refuse_password(uri: str, key: str, hint: str) -> None:
 
 def local_store(storage: Path) -> str:
     """The URI of the SQLite store in a storage folder."""
-    return f"{_SQLITE}{storage.resolve() / 'mlflow.db'}"
+    return f"{_SQLITE}{storage.resolve() / _FILE}"
+
+
+def has_store(storage: Path) -> bool:
+    """Whether there is one."""
+    return (storage / _FILE).is_file()
 
 
 def artifact_folder(uri: str) -> str | None:
