@@ -30,6 +30,7 @@ from raysweep.engine.occupancy import occupancy_of
 from raysweep.engine.stopwatch import Stopwatch
 from raysweep.errors import InputError, OutOfMemory, RaysweepError
 from raysweep.record import sharing
+from raysweep.record.checkouts import is_url
 from raysweep.record.trial import Measured, Stage
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ LEASE = 30.0
 IDLE = 10.0
 """Seconds that a host waits for another sweep when the last has left."""
 UNSENT = 60.0
-"""Seconds that it waits for a URL to take what it has not."""
+"""Seconds that it waits instead, while a URL has not taken all that it has to send."""
 LOG_PERIOD = 5.0
 """Seconds that a line of the occupancy log covers, while a sweep is at work."""
 WATCH = 1.0
@@ -142,6 +143,8 @@ class Host:
                 for answer in member.waiting:
                     answer.cancel()
                 self._sets.release(member.engine)
+                if is_url(member.plan.place):  # it may have lost what it took
+                    sharing.send_later(member.plan.folder / "explanations")
             self._used = time.monotonic()
         return lines
 
@@ -203,7 +206,7 @@ class Host:
             blocks.cancel()
         if "out_of_memory" in scored:
             self._sets.kept = 0
-        if "explanations" in scored:  # a journaled milestone's outlive this host, and so do its rows
+        if "explanations" in scored:  # a journaled milestone's explanations outlive this host, as its rows do
             await loop.run_in_executor(None, sharing.share, plan.folder / scored["explanations"])
         await asyncio.wrap_future(member.rows.settled())
         return scored

@@ -49,7 +49,14 @@ def share(path: Path) -> None:
     try:
         _answering(remote).put(name, path.read_bytes())
     except StorageError as error:
-        _OUTBOX.keep(path.parent, error)
+        if not unsent():
+            _log.warning("%s; the sweep goes on, and it is sent when the URL takes it", error)
+        send_later(path.parent)
+
+
+def send_later(folder: Path) -> None:
+    """Send what the URL lacks of a folder (`send_missing`) in the background, as often as it takes."""
+    _OUTBOX.keep(folder)
 
 
 def unsent() -> bool:
@@ -80,7 +87,7 @@ def _answering(remote: Remote) -> Remote:
 
 
 class _Outbox:
-    """Folders with files that their URL has not taken."""
+    """Folders of which their URL may lack something, and the thread that sees to it."""
 
     def __init__(self) -> None:
         self._folders: dict[Path, None] = {}  # in the order in which they wait
@@ -92,12 +99,11 @@ class _Outbox:
         """Whether there are any, or one is being sent."""
         return self._thread is not None
 
-    def keep(self, folder: Path, reason: StorageError) -> None:
-        """Send later what is missing of a folder."""
+    def keep(self, folder: Path) -> None:
+        """Take a folder in."""
         with self._changed:
             self._folders[folder] = None
             if self._thread is None:
-                _log.warning("%s; the sweep goes on, and it is sent when the URL takes it", reason)
                 self._thread = threading.Thread(target=self._run, daemon=True, name="outbox")
                 self._thread.start()
 

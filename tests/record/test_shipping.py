@@ -22,7 +22,7 @@ from raysweep.record.driver import driver_log, standing, stop_driver, storage_fo
 from raysweep.record.explanations import write_explanations
 from raysweep.record.journal import Journal, read_events
 from raysweep.record.remote import Remote
-from raysweep.record.sharing import present, share, unsent
+from raysweep.record.sharing import present, send_later, share, unsent
 
 DEADLINE = 60  # a watchdog, not a measurement
 PLANNED: dict[str, Any] = {"key": "k", "config": {"lr": 0.1}, "target": 5}
@@ -229,6 +229,16 @@ def test_explanations_that_the_url_did_not_take_are_sent_when_it_does(
     monkeypatch.setattr(Remote, "put", later)
     share(path)
     assert len(tries) < 3
+    until(lambda: not unsent())
+    assert present(on("there") / "explanations/k-5.safetensors")
+
+
+def test_what_the_url_has_lost_is_sent_again(on: Callable[[str], Path], tmp_path: Path) -> None:
+    path = on("here") / "explanations/k-5.safetensors"
+    write_explanations(path, {"explanation": np.ones(3, np.float32)})
+    share(path)
+    (tmp_path / "bucket").rename(tmp_path / "lost")
+    send_later(path.parent)
     until(lambda: not unsent())
     assert present(on("there") / "explanations/k-5.safetensors")
 
