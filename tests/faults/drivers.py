@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import ray
@@ -55,12 +55,12 @@ class DiesElsewhere(KillsItself):
 
 @dataclass(frozen=True)
 class DiesFarAway(KillsItself):
-    """The same, on a machine that keeps its checkouts in a folder of its own."""
+    """The same, on a machine with an environment of its own."""
 
-    cache: Path = Path("/nowhere")
+    environment: dict[str, str] = field(default_factory=dict)
 
     def begin(self) -> Disturbance:
-        os.environ["XDG_CACHE_HOME"] = str(self.cache)
+        os.environ.update(self.environment)
         return super().begin()
 
 

@@ -1,9 +1,10 @@
-"""A sweep whose storage is at a URL: its machine is lost with all that was on it, and another continues."""
+"""A sweep whose storage is an object store: its machine is lost with all that was on it, then the store loses all."""
 
 from __future__ import annotations
 
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,21 +16,35 @@ from raysweep.control import status
 from raysweep.errors import InputError, StorageError
 from raysweep.outcome import SweepResult
 from raysweep.record.driver import storage_folder
-from raysweep.record.remote import Remote
+from raysweep.record.ledger import Ledger
 from raysweep.record.store import local_store
+from raysweep.recording import sync
 from tests.cluster.own_home import write_home
 from tests.faults.aftermath import nothing_lost_or_doubled
-from tests.faults.breaking import undisturbed
+from tests.faults.breaking import DEADLINE, Once, undisturbed
 from tests.faults.drivers import DiesFarAway, Drivers
+from tests.faults.object_store import BUCKET, ObjectStore
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
+ONE = ("hosts.cpus=1", "concurrency=2", "space.steps.choice=[500, 1500]")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """Where the environment of this process says."""
+    server = ObjectStore(tmp_path_factory.mktemp("store"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, store: ObjectStore) -> Iterator[Path]:
     """A user's folder, and a Ray whose hosts have a cache of their own."""
     folder = write_home(tmp_path_factory.mktemp("home"))
     with pytest.MonkeyPatch.context() as patch:
@@ -45,38 +60,49 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home / "cache-here"
 
 
-def test_a_sweep_at_a_url_continues_on_another_machine_when_a_person_says_so(home: Path, here: Path) -> None:
-    url, uri = f"file://{home}/bucket", local_store(home)
-    one = ("hosts.cpus=1", "concurrency=2", "space.steps.choice=[500, 1500]", f"mlflow={uri}")
-    far_away = DiesFarAway("milestone", 4, home / "cache-far-away")
-    assert Drivers(home).finish(url, one, far_away) == -signal.SIGKILL
-    shutil.rmtree(home / "cache-far-away")
-    shipped = SweepResult.load("own", storage_folder(url))
-    assert {number for number, trial in shipped.ledger.trials.items() if trial.milestones}
+def milestones(ledger: Ledger) -> int:
+    return sum(len(trial.milestones) for trial in ledger.trials.values())
 
-    again = {"storage": url, "overrides": one}
-    with pytest.raises(StorageError, match=r"begun this sweep and not said that it ended \(.*\); if it is gone, add"):
+
+def test_a_sweep_in_an_object_store_outlives_its_machine_and_all_that_the_store_had(
+    home: Path, here: Path, store: ObjectStore
+) -> None:
+    url, uri = f"s3://{BUCKET}/runs", local_store(home)
+    again = {"storage": url, "overrides": (*ONE, f"mlflow={uri}")}
+    far_away = DiesFarAway("milestone", 4, {**store.environment, "XDG_CACHE_HOME": str(home / "cache-far-away")})
+    assert Drivers(home).finish(url, again["overrides"], far_away) == -signal.SIGKILL
+    shutil.rmtree(home / "cache-far-away")
+    shipped = milestones(SweepResult.load("own", storage_folder(url)).ledger)
+    assert shipped
+    with pytest.raises(StorageError, match=r"not said that it ended \(.*, last heard \d+ s ago\); if it is gone, add"):
         raysweep.run(home / "sweep.yaml", **again)
-    assert raysweep.run(home / "sweep.yaml", **again, take_over=True).best is not None
-    storm = SweepResult.load("own", storage_folder(url))
-    nothing_lost_or_doubled(
-        "the driver's machine lost, storage at a URL", storm, undisturbed(home, *one[:3]), mlflow=uri
-    )
+
+    empty, said = Once(store.kill, due=lambda ledger: milestones(ledger) > shipped), list[str]()
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if "the sweep goes on, and is shipped when the URL takes it" in line:
+            store.start()
+
+    storm = raysweep.run(home / "sweep.yaml", **again, take_over=True, on_event=empty, notify=hear)
+    assert f"{url} answers again; shipping what it missed" in said
+    calm = undisturbed(home, *ONE)
+    nothing_lost_or_doubled("machine lost, then all that S3 had", storm, calm, injected=2, at=empty.at, mlflow=uri)
 
     shutil.rmtree(here)
     elsewhere = SweepResult.load("own", storage_folder(url))
-    assert elsewhere.best_json() == storm.best_json()
+    deadline = time.monotonic() + DEADLINE
+    while not all(elsewhere.tensors(trial) for trial in elsewhere.finished):  # the host sends them
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert elsewhere.best_json() == calm.best_json()
     assert [row["trials"] for row in status(None, None, storage_folder(url), Path())] == [{"done": 8}]
-    wider = raysweep.run(home / "sweep.yaml", storage=url, overrides=(*one, "space.steps.choice=[500, 1500, 1600]"))
-    assert {trial.state for trial in wider.ledger.trials.values()} == {"done"}
+    assert sync("own", storage_folder(url), uri, print)["complete"]
 
 
-def test_a_url_that_is_none_is_refused(home: Path) -> None:
-    with pytest.raises(InputError, match=r"--storage: must be a URL that fsspec can open \(found 'nope://x'\)"):
-        storage_folder("nope://x")
-    with pytest.raises(InputError, match=r"--storage: must not hold a password \(found 'ftp://me:\*\*\*@host/x'\)"):
-        storage_folder("ftp://me:hunter2@host/x")
+def test_what_is_missing_is_told_at_the_start(home: Path, here: Path) -> None:
     with pytest.raises(InputError, match="--mlflow: must be given, or mlflow in the sweep file"):
-        raysweep.run(home / "sweep.yaml", storage=f"file://{home}/bucket")
-    with pytest.raises(StorageError, match="leads out of"):
-        Remote(f"file://{home}/bucket").get("../sweep.yaml")
+        raysweep.run(home / "sweep.yaml", storage=f"s3://{BUCKET}/unused")
+    no_bucket = r"^s3://nowhere/runs/own/driver.json: cannot be written \(The specified bucket does not exist"
+    with pytest.raises(StorageError, match=no_bucket):
+        raysweep.run(home / "sweep.yaml", storage="s3://nowhere/runs", mlflow=local_store(home / "unused"))
