@@ -21,6 +21,8 @@ import raysweep
 from raysweep.cluster.runtime import ray_runtime
 from raysweep.explain import explain
 from raysweep.outcome import SweepResult
+from raysweep.record.journal import Event
+from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import read_occupancy
 from raysweep.record.trial import Trial
 from tests.cluster.own_home import write_home
@@ -39,21 +41,30 @@ UNENDING = (
     "hosts.cpus=1",
 )
 SECOND = ("name=second", "seed=1", "space.steps.choice=[50, 200]", "hosts.cpus=1")
-THIRD = ("name=third", "direction=minimise", "hosts.cpus=1")
+MASKS = (
+    "name=masks",
+    "method={name: rde, components: patches, patch: 2, fill: gaussian}",
+    "models.generator=null",
+    "space={lr: 0.1, sparsity_weight: {choice: [0.01, 0.1]}, noise_samples: 2, steps: {choice: [50, 400]}}",
+    "objective=[distortion, sparsity]",
+    "hosts.cpus=1",
+)
 
 
 @dataclass
 class Shared:
     """What three drivers left that met on one host.
 
-    `first` ran before, during and after the others and was killed; `second` has the same networks and method; `third`
-    minimises, so its rows are stepped in another way. `pids` are the host's process, asked before and after.
+    `first` ran before, during and after the others and was killed; `second` has the same networks and method; `masks`
+    is of another method. `sets` are the model sets that the host held while `masks` ran, `pids` the host's process,
+    asked before and after.
     """
 
     home: Path
     first: SweepResult
     second: SweepResult
-    third: SweepResult
+    masks: SweepResult
+    sets: set[int]
     pids: list[int]
 
 
@@ -74,6 +85,10 @@ def start(home: Path, *overrides: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
 
 
+def run(home: Path, storage: str, overrides: tuple[str, ...], **options: Any) -> SweepResult:
+    return raysweep.run(home / "sweep.yaml", storage=home / storage, overrides=overrides, **options)
+
+
 def done(home: Path, name: str) -> list[Trial]:
     if not (home / "runs" / name / "journal.jsonl").exists():
         return []
@@ -85,10 +100,27 @@ def host_pid() -> int:
     return int(ray.get(ray.get_actor(HOST, namespace="raysweep").alive.remote()))
 
 
+def model_sets() -> int:
+    return int(ray.get(ray.get_actor(HOST, namespace="raysweep").renew.remote("nobody"))["sets"])
+
+
+def host_gone() -> bool:
+    try:
+        ray.get_actor(HOST, namespace="raysweep")
+    except ValueError:
+        return True
+    return False
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     """Ray has room for one host only, so that who does not share would wait for ever."""
-    home = write_home(tmp_path_factory.mktemp("home"))
+    home, sets = write_home(tmp_path_factory.mktemp("home")), set[int]()
+
+    def look(event: Event, ledger: Ledger) -> None:
+        if event["event"] == "milestone":
+            sets.add(model_sets())
+
     with ray_runtime(1):
         first = start(home, *UNENDING)
         try:
@@ -96,7 +128,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
             pids = [host_pid()]
             second = start(home, *SECOND)
             try:
-                third = raysweep.run(home / "sweep.yaml", storage=home / "runs", overrides=THIRD)
+                masks = run(home, "runs", MASKS, on_event=look)
                 assert second.wait(DEADLINE) == 0
             finally:
                 second.kill()
@@ -107,11 +139,17 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
         finally:
             first.kill()
             first.wait()
-        yield Shared(home, *(SweepResult.load(name, home / "runs") for name in ("first", "second")), third, pids)
+        loaded = [SweepResult.load(name, home / "runs") for name in ("first", "second")]
+        yield Shared(home, *loaded, masks, sets, pids)
 
 
 def log(result: SweepResult) -> list[dict[str, Any]]:
     return read_occupancy(result.folder)
+
+
+def scores(result: SweepResult) -> dict[int, Any]:
+    """Of every trial, all its objectives with their intervals."""
+    return {number: trial.result and trial.result.objectives for number, trial in result.ledger.trials.items()}
 
 
 def explained(result: SweepResult, trial: Trial) -> dict[str, np.ndarray]:
@@ -139,17 +177,21 @@ def test_rows_of_two_sweeps_share_a_lane_as_their_occupancy_logs_show(shared: Sh
     assert shared.second.occupancy["shared"] > 0
 
 
-def test_a_sweep_that_is_stepped_in_another_way_has_lanes_of_its_own(shared: Shared) -> None:
-    names = {name for line in log(shared.third) for name in line["sweeps"]}
-    assert names == {f"third-{str(shared.third.ledger.sweep_id)[:8]}"}
-    assert sum(line["row_steps"] for line in log(shared.third)) == 6 * 27 * 4
+def test_a_sweep_of_another_method_has_lanes_of_its_own_and_its_turns_beside_the_others(shared: Shared) -> None:
+    assert shared.sets == {2}
+    names = {name for line in log(shared.masks) for name in line["sweeps"]}
+    assert names == {f"masks-{str(shared.masks.ledger.sweep_id)[:8]}"}
+    assert sum(line["row_steps"] for line in log(shared.masks)) == 6 * 2 * 400 * 2  # with two noises each
+    began = min(trial.started or 0.0 for trial in shared.masks.finished)
+    ended = max(trial.ended or 0.0 for trial in shared.masks.finished)
+    assert any(began < (trial.ended or 0.0) < ended for trial in done(shared.home, "first"))
 
 
 def test_whoever_shares_a_host_gets_every_digit_that_it_gets_alone(shared: Shared) -> None:
     latest = sorted(done(shared.home, "first"), key=lambda trial: trial.ended or 0.0)[-3:]
     wanted = [(shared.first, trial) for trial in latest]
-    wanted += [(result, trial) for result in (shared.second, shared.third) for trial in result.finished]
-    assert len(wanted) == 3 + 8 + 8
+    wanted += [(result, trial) for result in (shared.second, shared.masks) for trial in result.finished]
+    assert len(wanted) == 3 + 8 + 4
     for result, trial in wanted:
         found, alone = result.tensors(trial), explained(result, trial)
         for name, value in alone.items():
@@ -157,12 +199,11 @@ def test_whoever_shares_a_host_gets_every_digit_that_it_gets_alone(shared: Share
 
 
 def test_a_host_ends_itself_when_the_last_driver_was_killed(shared: Shared) -> None:
-    def gone() -> bool:
-        try:
-            ray.get_actor(HOST, namespace="raysweep")
-        except ValueError:
-            return True
-        return False
-
-    until(gone)
+    until(host_gone)
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
+
+
+def test_sweeps_of_two_methods_that_met_on_a_host_end_with_the_scores_of_each_alone(shared: Shared) -> None:
+    until(host_gone)
+    for together, overrides in ((shared.second, SECOND), (shared.masks, MASKS)):
+        assert scores(together) == scores(run(shared.home, "alone", overrides))
