@@ -71,7 +71,7 @@ class Lane:
         for name, value in segment.state.items():
             self._array(self.state, name, value)[slot] = value[index].to(self.device)
         for name, number in trajectory.values.items():
-            self._array(self.values, name, segment.state["params"].new_zeros(1))[slot] = number
+            self._array(self.values, name, torch.zeros(1, dtype=self.method.dtype))[slot] = number
         self.seed[slot] = trajectory.seed
         self.example[slot] = trajectory.examples[index]
         self.step[slot] = segment.row_step[index]
@@ -135,6 +135,6 @@ class Lane:
             array[slot] = 0
 
     def _array(self, arrays: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
-        if name not in arrays:
+        if name not in arrays or (self.slots == 1 and arrays[name].shape[1:] != like.shape[1:]):
             arrays[name] = torch.zeros((self.slots, *like.shape[1:]), dtype=like.dtype, device=self.device)
         return arrays[name]

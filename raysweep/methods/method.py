@@ -129,6 +129,10 @@ class Method(ABC):
     """The hyper-parameter that says how many turns a step takes; None: one."""
     explains_samples: bool = False
     """Whether it explains samples of the data, and so needs them."""
+    trains: bool = False
+    """Whether it trains networks, a row being a whole training, and explanations what these make."""
+    dtype: torch.dtype
+    """The precision of its rows' state and values."""
 
     @classmethod
     def hyperparameters_of(cls, options: dict[str, Any]) -> dict[str, Bound]:
