@@ -121,7 +121,7 @@ def run(
     prepared = prepare(load_sweep(file, set_ or []), storage, mlflow)
     with (
         quiet_output(prepared.log) as (out, err),
-        Progress(err if as_json else out, planned(prepared.sweep), prepared.sweep.examples) as progress,
+        Progress(err if as_json else out, planned(prepared.sweep), prepared.sweep.rows) as progress,
     ):
         result = run_prepared(prepared, progress.on_event, progress.say, take_over)
     print(json.dumps(result.best_json(), indent=2)) if as_json else print_best(result, _where(storage))

@@ -49,7 +49,7 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
         workload = explaining_workload(file, first_example + examples)
         workload.explainer.check(None)
     outcomes: list[Any] = []
-    values = {name: float(value) for name, value in config.items() if name != "steps"}
+    values = file.sweep.numbers(config)
     wanted = range(first_example, first_example + examples)
     with one_thread():
         device = open_device("cuda" if file.sweep.hosts.gpus and torch.cuda.is_available() else "cpu")

@@ -26,7 +26,7 @@ def forecast(sweep: Sweep, workload: Workload) -> dict[str, Any]:
         choice = choose(workload, device, lanes, sweep.precision, slots_to_try(sweep, "cpu"))
         (method,) = workload.methods(1, device)
     seconds, configs = choice.seconds[choice.precision, choice.slots], furthest(sweep)
-    turns = sum(method.turns(numbers_of(config), int(config["steps"])) for config in configs) * sweep.examples
+    turns = sum(method.turns(sweep.numbers(config), int(config["steps"])) for config in configs) * sweep.rows
     total = turns * seconds if configs else None
     return {**planned(sweep), "numerics": str(choice), "seconds_per_row_step": seconds, "seconds": total}
 
@@ -38,8 +38,8 @@ def planned(sweep: Sweep) -> dict[str, int | None]:
     configs = _grid(sweep)
     return {
         "trials": len(configs),
-        "row_steps_unshared": sum(int(config["steps"]) for config in configs) * sweep.examples,
-        "row_steps": sum(int(config["steps"]) for config in furthest(sweep)) * sweep.examples,
+        "row_steps_unshared": sum(int(config["steps"]) for config in configs) * sweep.rows,
+        "row_steps": sum(int(config["steps"]) for config in furthest(sweep)) * sweep.rows,
     }
 
 
@@ -51,11 +51,6 @@ def furthest(sweep: Sweep) -> list[Config]:
         if key not in found or found[key]["steps"] < config["steps"]:
             found[key] = config
     return list(found.values())
-
-
-def numbers_of(config: Config) -> dict[str, float]:
-    """A configuration's hyper-parameters without its steps."""
-    return {name: float(value) for name, value in config.items() if name != "steps"}
 
 
 def _grid(sweep: Sweep) -> list[Config]:

@@ -6,7 +6,7 @@ Everything is loaded and tried here, on the user's machine; nothing is made unti
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PER_ROW = {
     "distortion": "half the squared change of the score when what the mask removes is filled, mean over draws",
     "sparsity": "the share of the components that the mask keeps",
+    "classifier_loss": "minus the logarithm of the target's probability, as the probed classifier sees it, mean",
     "rate_distortion": "area under the distortion of the mask's most important components, from none to all of them",
 }
 """Objectives that are a mean of the examples' own numbers, in words."""
@@ -107,13 +108,19 @@ def check_space(sweep: Sweep) -> None:
 
     method, space = METHODS[sweep.method.name], sweep.parsed_space
     bounds = {**method.hyperparameters_of(sweep.method.model_dump()), "steps": Bound(1, whole=True)}
+    named = {"classifier": list(sweep.models.classifiers)} if sweep.models.classifiers else {}
+    if "classifier" in bounds and not named:
+        del bounds["classifier"]
     for parameter in space.parameters:
         key = f"space.{parameter.name}"
         if parameter.name not in bounds:
             hint = did_you_mean(parameter.name, bounds)
             raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)
-        check_values(parameter.domain, bounds[parameter.name], key)
-        if bounds[parameter.name].whole:
+        if parameter.name in named:
+            check_names(parameter.domain, named[parameter.name], key)
+        else:
+            check_values(parameter.domain, bounds[parameter.name], key)
+        if bounds[parameter.name].whole and parameter.name not in named:
             check_whole(parameter.domain, key)
         if parameter.when:
             rule = f"must be left out: {sweep.method.name} needs {parameter.name} in every configuration"
@@ -121,6 +128,14 @@ def check_space(sweep: Sweep) -> None:
     for name, bound in bounds.items():
         if name not in space and bound.default is None:
             raise InputError(f"must be given: {sweep.method.name} needs it", key=f"space.{name}")
+
+
+def check_names(domain: Domain, names: Sequence[str], key: str) -> None:
+    """One or several of the names."""
+    for value in domain.values if isinstance(domain, Choice) else (domain.low, domain.high):
+        if value not in names:
+            rule = f"must be one of models.classifiers, {', '.join(names)}"
+            raise InputError(rule, key=key, value=value, suggestion=did_you_mean(str(value), names))
 
 
 def check_values(domain: Domain, bound: Bound, key: str) -> None:
@@ -151,6 +166,8 @@ def workload_spec(file: SweepFile) -> Any:
     from raysweep.models.model import ModelSource
 
     sweep = file.sweep
+    named = sweep.models.classifiers or {}
+    classifiers = tuple((name, ModelSource(**one.model_dump())) for name, one in named.items())
 
     def source(keys: Any) -> ModelSource | None:
         return ModelSource(**keys.model_dump()) if keys is not None else None
@@ -160,7 +177,9 @@ def workload_spec(file: SweepFile) -> Any:
         options=sweep.method.model_dump(exclude={"name"}),
         generator=source(sweep.models.generator),
         inpainter=source(sweep.models.inpainter),
-        classifier=source(sweep.models.classifier),  # type: ignore[arg-type]
+        classifier=source(sweep.models.classifier) or classifiers[0][1],
+        classifiers=classifiers,
+        images=sweep.images.source if sweep.images else None,
         judge=source(sweep.models.judge),
         data=sweep.data.source,
         media=sweep.data.media,
@@ -190,7 +209,16 @@ def describe_objectives(workload: Workload) -> Iterator[str]:
         else:
             model = (one.model or spec.classifier).source
             layer = getattr(workload.features(one.name), "reads", "Inception 2015-12-05 features")
-            yield f"{one.name}: features are {layer} of {model}, compared with {spec.data}"
+            yield f"{one.name}: features are {layer} of {model}, compared with {spec.data}{_looks(workload, one.name)}"
+
+
+def _looks(workload: Workload, objective: str) -> str:
+    """What an objective of a trained generator looks at."""
+    if workload.spec.images is None:
+        return ""
+    if objective == "seen_fd":
+        return ", mean over the classes that the images show"
+    return "; an oracle: it looks at real samples of the target class"
 
 
 def cpus_of(sweep: Sweep) -> int:
@@ -203,8 +231,8 @@ def slots_to_try(sweep: Sweep, device: str) -> dict[int, float]:
     from raysweep.cluster.host_plan import lanes_of
     from raysweep.engine.lane_sizes import lane_sizes
 
-    if sweep.slots is not None:
-        return {sweep.slots: 1.0}
+    if sweep.slots is not None or sweep.rows == 1:
+        return {sweep.slots or 1: 1.0}
     looks = counts(sweep.examples, sweep.stop.min_examples) if sweep.stop.scheduler == "race" else ()
     trials = min(sweep.concurrency, sweep.budget.trials or sweep.concurrency)
     lanes = lanes_of(device, cpus_of(sweep)) * sweep.hosts.most

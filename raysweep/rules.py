@@ -16,8 +16,11 @@ from raysweep.search.samplers import check_sampler
 if TYPE_CHECKING:
     from raysweep.sweepfile import Sweep
 
+GANS = ("probegan", "probegan_naive", "probegan_oracle")
 OF_MASKS = ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid")
+OF_GANS = ("seen_fd", "classifier_loss", "feature_fd", "kid", "fid")
 OBJECTIVES = {"am": ("response_fd", "feature_fd", "kid", "fid"), "rde": OF_MASKS, "rde_pursuit": OF_MASKS}
+OBJECTIVES |= dict.fromkeys(GANS, OF_GANS)
 """What each method can be scored by."""
 USES = {"patch": ("components", "patches"), "fill_value": ("fill", "constant"), "blur": ("fill", "blur")}
 """Keys of a method that only one choice of another key reads."""
@@ -27,6 +30,7 @@ def check_between_keys(sweep: Sweep) -> None:
     """Raise InputError for the first rule that does not hold."""
     space = sweep.parsed_space
     _check_method(sweep)
+    _check_training(sweep)
     check_uri(sweep.mlflow, "mlflow")
     check_sampler(space, sweep.search.sampler, len(sweep.objective))
     if sweep.search.sampler != "grid" and not sweep.budget.model_dump(exclude_none=True):
@@ -68,6 +72,34 @@ def _check_preference(prefer: str | dict[str, float], names: Sequence[str]) -> N
             raise InputError("must be at least 0", key=f"prefer.{name}", value=weight)
     if isinstance(prefer, dict) and not any(prefer.values()):
         raise InputError("must give one objective a weight above 0", key="prefer", value=prefer)
+
+
+def _check_training(sweep: Sweep) -> None:
+    """What methods that train networks need, and no other has."""
+    trains, models = sweep.method.name in GANS, sweep.models
+    if (models.classifier is None) == (models.classifiers is None):
+        found = models.classifiers and list(models.classifiers)
+        raise InputError("must be given, or else models.classifiers", key="models.classifier", value=found)
+    for key, given in (("images", sweep.images), ("models.classifiers", models.classifiers)):
+        if given is not None and not trains:
+            raise InputError(f"has no use with {sweep.method.name}, which trains nothing", key=key)
+    if models.classifiers is not None and "classifier" not in sweep.parsed_space:
+        rule = "must say which of models.classifiers are probed"
+        hint = f"Write {{choice: [{', '.join(models.classifiers)}]}}"
+        raise InputError(rule, key="space.classifier", suggestion=hint)
+    if not trains:
+        return
+    if sweep.images is None:
+        raise InputError(f"must be given: {sweep.method.name} trains on them", key="images")
+    if sweep.target.class_ is None:
+        raise InputError(f"must be a class: {sweep.method.name} leaves one out", key="target")
+    if sweep.stop.scheduler == "race":
+        rule = f"has no use with {sweep.method.name}, whose explanations are all there at once"
+        raise InputError(rule, key="stop.scheduler", value="race", suggestion="Use asha, or median")
+    if sweep.precision == "bfloat16":
+        raise InputError("must be float32 or float64 where networks are trained", key="precision", value="bfloat16")
+    if sweep.slots not in (None, 1):
+        raise InputError("must be 1 where networks are trained", key="slots", value=sweep.slots)
 
 
 def _check_target(sweep: Sweep) -> None:

@@ -129,7 +129,7 @@ def run_on_hosts(conductor: Conductor, journal: Journal, prepared: Prepared, say
             plan = host_plan(name, sweep, prepared.workload, folder, ledger.numerics)
             try:
                 with HostPool(plan, sweep.hosts.min, sweep.hosts.most, cpus, sweep.hosts.gpus, say) as pool:
-                    run_trials(conductor, partial(trial_plan, conductor, pool), folder)
+                    run_trials(conductor, partial(trial_plan, sweep, conductor, pool), folder)
                 return
             except OutOfMemory as error:
                 if error.slots == 1:
@@ -175,9 +175,7 @@ def conduct(journal: Journal, ledger: Ledger, sweep: Sweep) -> Conductor:
     def key_of(config: dict[str, Any]) -> str:
         return _hash([space.config_key(config), ledger.identity, ledger.numerics])
 
-    return Conductor(
-        ledger, journal.append, space, suggestions, policy, budget, sweep.concurrency, sweep.examples, key_of
-    )
+    return Conductor(ledger, journal.append, space, suggestions, policy, budget, sweep.concurrency, sweep.rows, key_of)
 
 
 def host_plan(name: str, sweep: Sweep, workload: Workload, folder: Path, numerics: dict[str, Any]) -> HostPlan:
@@ -198,7 +196,7 @@ def host_plan(name: str, sweep: Sweep, workload: Workload, folder: Path, numeric
     )
 
 
-def trial_plan(conductor: Conductor, pool: HostPool, number: int) -> dict[str, Any]:
+def trial_plan(sweep: Sweep, conductor: Conductor, pool: HostPool, number: int) -> dict[str, Any]:
     """The config of a trial's actor."""
     trial = conductor.ledger.trials[number]
     trajectory = trajectory_key(trial.config)
@@ -207,7 +205,7 @@ def trial_plan(conductor: Conductor, pool: HostPool, number: int) -> dict[str, A
         "number": number,
         "key": trial.key,
         "trajectory": trajectory,
-        "values": {name: float(value) for name, value in trial.config.items() if name != "steps"},
+        "values": sweep.numbers(trial.config),
         "milestones": [list(stage) for stage in conductor.milestones(trial)],
         "blocks": list(conductor.blocks(trial)),
         "via": list(conductor.step_counts),

@@ -99,24 +99,44 @@ class PursuitKeys(MaskKeys):
     name: Literal["rde_pursuit"]
 
 
-MethodKeys = Annotated[AmKeys | RdeKeys | PursuitKeys, Field(discriminator="name")]
+class GanKeys(_Keys):
+    """Networks that are trained: ProbeGAN, its naive baseline, and its oracle, which is shown the target class."""
+
+    name: Literal["probegan", "probegan_naive", "probegan_oracle"]
+
+
+MethodKeys = Annotated[AmKeys | RdeKeys | PursuitKeys | GanKeys, Field(discriminator="name")]
 """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
 
 
 class ObjectiveKeys(_Keys):
     """A score: `model` and `layer` say whose features (default: the classifier's penultimate layer)."""
 
-    name: Literal["response_fd", "feature_fd", "kid", "fid", "distortion", "sparsity", "rate_distortion"]
+    name: Literal[
+        "response_fd",
+        "feature_fd",
+        "kid",
+        "fid",
+        "distortion",
+        "sparsity",
+        "rate_distortion",
+        "seen_fd",
+        "classifier_loss",
+    ]
     model: Annotated[ModelKeys, _short("source")] | None = None
     layer: str | None = None
 
 
 class ModelsKeys(_Keys):
-    """The networks of a sweep; `judge` is an independent classifier that only measures recognition."""
+    """The networks of a sweep; `judge` is an independent classifier that only measures recognition.
+
+    Instead of a `classifier` there may be named `classifiers`, of which `classifier` in the space chooses one.
+    """
 
     generator: Annotated[ModelKeys, _short("source")] | None = None
     inpainter: Annotated[ModelKeys, _short("source")] | None = None
-    classifier: Annotated[ModelKeys, _short("source")]
+    classifier: Annotated[ModelKeys, _short("source")] | None = None
+    classifiers: dict[str, Annotated[ModelKeys, _short("source")]] | None = None
     judge: Annotated[ModelKeys, _short("source")] | None = None
 
 
@@ -176,6 +196,7 @@ class Sweep(_Keys):
     method: Annotated[MethodKeys, _short("name")]
     models: ModelsKeys
     data: Annotated[DataKeys, _short("source")]
+    images: Annotated[DataKeys, _short("source")] | None = None
     target: Annotated[TargetKeys, _short("class")]
     direction: Literal["maximise", "minimise"] = "maximise"
     examples: int = Field(50, ge=2)
@@ -198,6 +219,20 @@ class Sweep(_Keys):
     def parsed_space(self) -> Space:
         """The search space; it was checked when the file was."""
         return parse_space(self.space)
+
+    @property
+    def rows(self) -> int:
+        """Rows of a trial: one for each explanation, or one that makes them all."""
+        return 1 if isinstance(self.method, GanKeys) else self.examples
+
+    def numbers(self, config: dict[str, Any]) -> dict[str, float]:
+        """A configuration's hyper-parameters without its steps, as numbers: of names their place."""
+        names = list(self.models.classifiers or ())
+        return {
+            name: float(names.index(value) if isinstance(value, str) else value)
+            for name, value in config.items()
+            if name != "steps"
+        }
 
     def plain(self) -> dict[str, Any]:
         """The sweep as plain data, as it is journaled and written to `sweep.yaml`."""

@@ -263,7 +263,7 @@ def _score(member: Member, request: Advance, outcome: Any) -> dict[str, Any]:
     from raysweep.record.explanations import write_explanations
 
     plan = member.plan
-    rows, all_rows = request.blocks[-1], plan.spec.examples
+    rows, all_rows = request.blocks[-1], plan.spec.rows
     stage = Stage(request.to, rows if rows < all_rows else None)
     try:
         if isinstance(outcome, Exception):

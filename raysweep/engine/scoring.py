@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from raysweep.engine.explainers import Found
+from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.showing import Showing
 from raysweep.engine.trajectory import kept
 from raysweep.engine.workload import COMPARE_FEATURES, Workload
@@ -28,6 +29,7 @@ from raysweep.objectives.bootstrap import resamples
 from raysweep.objectives.frechet import Reference, score_frechet
 from raysweep.objectives.kid import KernelReference, score_kid
 from raysweep.objectives.mean import score_mean
+from raysweep.objectives.per_class import score_classes
 from raysweep.objectives.recognition import score_recognition
 from raysweep.objectives.response import reference_responses, score_response
 from raysweep.objectives.score import Score
@@ -88,6 +90,7 @@ class Scorer:
                     raise TrialFailed(f"{name} is {score.value}, with the interval {score.low} to {score.high}")
             metrics = {name: float(numbers.mean()) for name, numbers in found.numbers.items() if name not in objectives}
             metrics |= self._recognition(found.explanation, indices)
+            metrics |= self._by_class(found, indices)
         tensors = {"explanation": found.explanation.astype(np.float32), **found.tensors}
         tensors |= {f"replicates.{name}": score.replicates for name, score in objectives.items()}
         return Scored(objectives, metrics, tensors)
@@ -95,6 +98,11 @@ class Scorer:
     @property
     def _specs(self) -> Iterable[Any]:
         return self.workload.spec.objectives
+
+    @property
+    def _classes(self) -> GanExplainer:
+        assert isinstance(self.workload.explainer, GanExplainer)
+        return self.workload.explainer
 
     def _indices(self, rows: int) -> np.ndarray:
         """The resamples of so many examples, shared by all trials."""
@@ -107,6 +115,8 @@ class Scorer:
             return score_response(found.numbers["response"], Reference.from_arrays(self._part(name)), indices)
         if name not in COMPARE_FEATURES:
             return score_mean(found.numbers[name], indices)
+        if name == "seen_fd":
+            return score_classes([self._of_class(label, found, indices) for label in self._classes.seen])
         features = self._show.batched(self._features[name], torch.from_numpy(found.explanation))
         if name == "kid":
             part = self._part(name)
@@ -120,6 +130,23 @@ class Scorer:
         direction: Any = self.workload.spec.direction
         score = score_recognition(logits, self.workload.judged_unit, indices, direction)
         return {"recognition": score.value, "recognition.low": score.low, "recognition.high": score.high}
+
+    def _of_class(self, label: int, found: Found, indices: np.ndarray) -> Score:
+        """The distance of a class's samples to real ones, in the features of `seen_fd`."""
+        features = self._show.batched(self._features["seen_fd"], torch.from_numpy(found.classes[label]))
+        return score_frechet(features, Reference.from_arrays(self._part(f"seen_fd/{label}")), indices)
+
+    def _by_class(self, found: Found, indices: np.ndarray) -> dict[str, float]:
+        """Of generators of classes every class's distance; the target's is recorded, and chooses nothing."""
+        if "seen_fd" not in self._features:
+            return {}
+        names, metrics = self.workload.data.classes, dict[str, float]()
+        for label in found.classes:
+            score = self._of_class(label, found, indices)
+            metrics[f"fd.{names[label]}"] = score.value
+            if label == self._classes.target:
+                metrics |= {"target_fd": score.value, "target_fd.low": score.low, "target_fd.high": score.high}
+        return metrics
 
     def _load_reference(self, folder: Path) -> dict[str, np.ndarray]:
         """The reference of every objective, from the sweep's folder or, the first time, from the data.
@@ -155,10 +182,17 @@ class Scorer:
             return Reference.fit(reference_responses(responses, spec.examples, direction)).to_arrays()
         if name not in COMPARE_FEATURES:
             return {}
+        if name == "seen_fd":
+            labels = range(len(self.workload.data.classes))
+            fitted = {label: self._fitted(name, self._classes.of_class(label)) for label in labels}
+            return {f"{label}/{key}": value for label, found in fitted.items() for key, value in found.items()}
         if name == "kid":
             pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]
             return asdict(KernelReference.fit(self._show.batched(self._features[name], data[np.sort(pick)])))
-        return Reference.fit(self._show.batched(self._features[name], data)).to_arrays()
+        return self._fitted(name, self.workload.explainer.real)
+
+    def _fitted(self, name: str, real: np.ndarray) -> dict[str, np.ndarray]:
+        return Reference.fit(self._show.batched(self._features[name], torch.from_numpy(real))).to_arrays()
 
     def _part(self, name: str) -> dict[str, np.ndarray]:
         return {key.removeprefix(f"{name}/"): v for key, v in self._reference.items() if key.startswith(f"{name}/")}

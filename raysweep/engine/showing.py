@@ -24,8 +24,8 @@ class Showing:
     """
 
     def __init__(self, workload: Workload, slots: int, device: torch.device) -> None:
-        self.slots, self.device = slots, device
         self.explainer = workload.explainer
+        self.slots, self.device = self.explainer.batch or slots, device
         self.method: Any = workload.methods(1, device, workload.spec.scoring_precision)[0]
 
     def found(self, kept: dict[str, Tensor], values: dict[str, float]) -> Found:

@@ -19,7 +19,7 @@ from raysweep.data import Dataset, load_data
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers import EXPLAINERS
 from raysweep.errors import InputError
-from raysweep.methods import Method
+from raysweep.methods import METHODS, Method
 from raysweep.models.fit import check_data_fit, check_features, check_fit
 from raysweep.models.inception import InceptionFID
 from raysweep.models.independence import check_rows_independent
@@ -32,7 +32,7 @@ DTYPES = {"auto": torch.float32, "float32": torch.float32, "float64": torch.floa
 """Of the networks; "auto" stands for the usual one until a sweep has chosen."""
 
 
-COMPARE_FEATURES = ("feature_fd", "kid", "fid")
+COMPARE_FEATURES = ("feature_fd", "seen_fd", "kid", "fid")
 """Objectives that compare a network's features of explanations and of real samples."""
 
 
@@ -56,10 +56,12 @@ class WorkloadSpec:
         target: a class by name or index; None when `layer` and `unit`, or `each`, say what is explained.
         each: "predicted" or "label": each example's own class, as the classifier sees it or as the data say.
         direction: "maximise" or "minimise" the response.
-        examples: N, rows of a trial.
+        examples: N, explanations of a trial.
         precision: of the networks while rows are stepped, "auto" until chosen; latents and optimiser never below
             float32.
         folder: the sweep file's own folder.
+        images: real data that networks are trained on.
+        classifiers: named ones that a trial's configuration chooses from; `classifier` is the first.
     """
 
     method: str
@@ -80,6 +82,13 @@ class WorkloadSpec:
     generator: ModelSource | None = None
     inpainter: ModelSource | None = None
     each: str | None = None
+    images: str | None = None
+    classifiers: tuple[tuple[str, ModelSource], ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of a trial."""
+        return 1 if METHODS[self.method].trains else self.examples
 
     @property
     def scoring_precision(self) -> str:
@@ -99,6 +108,10 @@ class Workload:
         self.generator = self._load(spec.generator, "models.generator", generator=True) if spec.generator else None
         self.inpainter = self._load(spec.inpainter, "models.inpainter") if spec.inpainter else None
         self.classifier = self._load(spec.classifier, "models.classifier")
+        self.classifiers = {"": self.classifier}
+        if spec.classifiers:
+            named = {name: self._load(source, f"models.classifiers.{name}") for name, source in spec.classifiers}
+            self.classifiers = named
         self._judge = self._load(spec.judge, "models.judge") if spec.judge else None
         self.feature_models = {
             objective.name: self._load(objective.model, f"objective.{index}.model") if objective.model else None
@@ -110,6 +123,12 @@ class Workload:
     def data(self) -> Dataset:
         """The real data; loaded when first asked for."""
         return load_data(self.spec.data, folder=self.folder, key="data.source", media=self.spec.media)
+
+    @cached_property
+    def images(self) -> Dataset:
+        """What networks are trained on."""
+        assert self.spec.images is not None
+        return load_data(self.spec.images, folder=self.folder, key="images.source", media=self.spec.media)
 
     @cached_property
     def media(self) -> str:
@@ -165,8 +184,10 @@ class Workload:
         """Fingerprints of everything that is loaded: the same identity gives the same results."""
         roles = ("generator", "inpainter", "classifier")
         models = {role: getattr(self, role) for role in roles} | {"judge": self._judge}
+        models |= {f"classifiers.{name}": model for name, model in self.classifiers.items() if name}
         models |= {f"objective.{name}": model for name, model in self.feature_models.items()}
         found = {f"models.{name}": model.fingerprint for name, model in models.items() if model is not None}
+        found |= {"images": self.images.fingerprint} if self.spec.images else {}
         return {**found, "data": self.data.fingerprint}
 
     @cached_property
@@ -190,9 +211,10 @@ class Workload:
         Raises:
             InputError: names key, rule and value of what does not.
         """
-        readout = self.readout(self.classifier.module)
-        check_data_fit(self.data, readout, key="data.source")
-        check_unsquashed(readout, self.data, key="models.classifier")
+        if not self.spec.images:
+            readout = self.readout(self.classifier.module)
+            check_data_fit(self.data, readout, key="data.source")
+            check_unsquashed(readout, self.data, key="models.classifier")
         self.explainer.check(self.data)
         self._check_judge()
         for index, one in enumerate(self.spec.objectives):

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from raysweep.engine.explainers.am import AmExplainer
 from raysweep.engine.explainers.explainer import Explainer, Found
+from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.explainers.rde import PursuitExplainer, RdeExplainer
 
 EXPLAINERS: dict[str, type[Explainer]] = {
     "am": AmExplainer,
     "rde": RdeExplainer,
     "rde_pursuit": PursuitExplainer,
+    "probegan": GanExplainer,
+    "probegan_naive": GanExplainer,
+    "probegan_oracle": GanExplainer,
 }
 
 __all__ = ["EXPLAINERS", "Explainer", "Found"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,11 +27,13 @@ class Found:
         explanation: what feature distances compare with real samples and the judge looks at, float64 [N, *shape].
         tensors: what else is kept for people, by name, each [N, ...].
         numbers: one number a row by name, [N] each; their means are recorded, and some are objectives.
+        classes: of generators of classes as many samples of each, by its index.
     """
 
     explanation: np.ndarray
     tensors: dict[str, np.ndarray]
     numbers: dict[str, np.ndarray]
+    classes: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 class Explainer(ABC):
@@ -39,6 +42,9 @@ class Explainer(ABC):
     Args:
         workload: what was loaded; only what the method needs of it is looked at.
     """
+
+    batch: int | None = None
+    """Samples that are looked at together where they are not the rows of a lane."""
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload

@@ -1,0 +1,144 @@
+"""Generators that are trained in a sweep: real images without the target class, and the classifiers that are probed."""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raysweep.data import Dataset
+from raysweep.data.dataset import class_unit
+from raysweep.engine.explainers.explainer import Explainer, Found
+from raysweep.errors import InputError
+from raysweep.methods import METHODS, Method
+from raysweep.methods.probegan import ProbeGan, RealImages
+from raysweep.models.biggan import check_images
+from raysweep.models.fit import check_data_fit, check_gradient
+from raysweep.models.independence import check_rows_independent
+from raysweep.models.prepare import prepare
+from raysweep.models.readout import Readout
+from raysweep.models.squashed import check_unsquashed
+
+if TYPE_CHECKING:
+    from raysweep.engine.showing import Showing
+
+SHEET = 12
+"""Images of each class that are kept for people."""
+
+
+class GanExplainer(Explainer):
+    """A generator of all classes that was shown images of all but one."""
+
+    batch = 50
+
+    @property
+    def example(self) -> Tensor:
+        """Two real samples."""
+        return torch.from_numpy(self.workload.data.x[:2])
+
+    @property
+    def stepping(self) -> dict[str, Any]:
+        """The images, the class that they are shown without, and what is probed."""
+        classifiers = [model.fingerprint for model in self.workload.classifiers.values()]
+        return {"images": self.images.fingerprint, "target": self.target, "classifiers": classifiers}
+
+    @property
+    def real(self) -> np.ndarray:
+        """Real samples of the target class: who compares with these looks at what the generator was not shown."""
+        return self.of_class(self.target)
+
+    def of_class(self, label: int) -> np.ndarray:
+        """Real samples of a class, [M, *shape]."""
+        data = self.workload.data
+        return data.x[data.y == label]
+
+    @cached_property
+    def images(self) -> Dataset:
+        """What the discriminator compares with, target class and all; the method leaves that out."""
+        found = self.workload.images
+        check_images(tuple(found.x.shape[1:]), "images.source")
+        for key, one in (("images.source", found), ("data.source", self.workload.data)):
+            if one.y is None:
+                raise InputError("must have labels: the generator makes classes", key=key)
+            missing = sorted(set(range(len(one.classes))) - set(np.unique(one.y).tolist()))
+            if missing:
+                rule = "must have samples of every class, and has none of this one"
+                raise InputError(rule, key=key, value=one.classes[missing[0]])
+        data = self.workload.data
+        if found.classes != data.classes:
+            rule = f"must have the classes of data, {', '.join(data.classes)}"
+            raise InputError(rule, key="images.source", value=", ".join(found.classes))
+        if found.x.shape[1:] != data.x.shape[1:]:
+            rule = f"must have samples of the shape of data, {list(data.x.shape[1:])}"
+            raise InputError(rule, key="images.source", value=list(found.x.shape[1:]))
+        return found
+
+    @cached_property
+    def target(self) -> int:
+        """The class that is probed, an index of the data's classes."""
+        wanted, names = self.workload.spec.target, self.workload.data.classes
+        assert wanted is not None
+        return class_unit(wanted, names, len(names), "target.class")
+
+    @cached_property
+    def seen(self) -> list[int]:
+        """The classes that the images show."""
+        return [label for label in range(len(self.images.classes)) if label != self.target]
+
+    def check(self, data: Dataset | None) -> None:
+        """Read all classes' scores and pass their gradient back, each row for itself."""
+        count = len(self.images.classes)
+        for name, model in self.workload.classifiers.items():
+            readout, key = Readout(model.module, key=self._key(name)), self._key(name)
+            found = check_data_fit(self.workload.data, readout, key="data.source", reader=key)
+            if found.shape[1] != count:
+                rule = f"must give one score for each of the {count} classes of the images"
+                raise InputError(rule, key=key, value=found.shape[1])
+            if model.units is not None and tuple(model.units) != self.images.classes:
+                rule = f"must know the classes of the images in their order, {', '.join(self.images.classes)}"
+                raise InputError(rule, key=key, value=", ".join(model.units))
+            check_unsquashed(readout, self.workload.data, key=key)
+            check_rows_independent(readout, self.example, key=key)
+            check_gradient(readout, self.example, key=key)
+        _ = self.target
+
+    def build(self, device: torch.device, dtype: torch.dtype) -> Method:
+        """The method, with networks of its own."""
+        data, dtype = self.images, torch.float64 if dtype == torch.float64 else torch.float32
+        assert data.y is not None
+        span = (0.0, 1.0) if data.media == "image" else (float(data.x.min()), float(data.x.max()))
+        images = RealImages(torch.from_numpy(data.x), torch.from_numpy(data.y), len(data.classes), *span)
+        classifiers = [
+            Readout(prepare(model.module, dtype, example=self.example, read=Readout).to(device))
+            for model in self.workload.classifiers.values()
+        ]
+        kind: Any = METHODS[self.workload.spec.method]
+        method: ProbeGan = kind(images.to(device), classifiers, self.target, dtype=dtype)
+        return method
+
+    def found(self, show: Showing, kept: dict[str, Tensor], values: dict[str, float]) -> Found:
+        """Images of the target class, as many of every other, and what the probed classifier says of the first."""
+        method, seed = show.method, self.workload.spec.seed
+        generator = method.looked_at({name: value.to(show.device) for name, value in kept.items()})
+        examples = torch.arange(self.workload.spec.examples)
+        made = {
+            label: show.batched(partial(method.images_of, generator, seed, label), examples)
+            for label in range(method.classes)
+        }
+        target = made[self.target]
+        logits = show.batched(method.classifiers[int(values["classifier"])], torch.from_numpy(target))
+        chance = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[:, self.target]
+        losses = {name: value.double().numpy() for name, value in kept.items() if name.startswith(LOSSES)}
+        numbers = {"classifier_loss": -np.log(chance.clip(1e-300)), "confidence": chance, **losses}
+        sheet = np.stack([images[:SHEET] for images in made.values()])
+        return Found(target, {"classes": sheet.astype(np.float32)}, numbers, made)
+
+    def _key(self, name: str) -> str:
+        return f"models.classifiers.{name}" if name else "models.classifier"
+
+
+LOSSES = ("generator.", "discriminator.")
+"""How the names of losses that were kept begin."""
