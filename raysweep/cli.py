@@ -21,7 +21,7 @@ from raysweep.outcome import SweepResult
 from raysweep.record.checkouts import shown
 from raysweep.record.driver import storage_folder
 from raysweep.terminal import Progress, quiet_output
-from raysweep.words import measured, print_best, print_winner
+from raysweep.words import configured, measured, print_best, print_winner
 
 app = typer.Typer(
     help="Find the settings under which a neural-network explanation can be trusted.",
@@ -162,7 +162,7 @@ def trials(name: Name, storage: Storage = STORAGE, as_json: Json = False) -> Non
         print(json.dumps(rows, indent=2))
         return
     for row in rows:
-        config = "  ".join(f"{key} {value:g}" for key, value in row["config"].items())
+        config = configured(row["config"])
         reason = f"  ({row['reason']})" if row["reason"] else ""
         print(f"{row['number']:>4}  {row['state']:<8} {measured(row):<28} {config}{reason}")
 

@@ -20,6 +20,7 @@ from raysweep.record.ledger import Ledger
 from raysweep.record.trial import Trial
 from raysweep.search.budget import Covered
 from raysweep.search.conductor import trajectory_key
+from raysweep.words import configured
 
 REFRESHES = 4
 """Of the live view, a second."""
@@ -143,7 +144,7 @@ class Progress:
         done = f"{self._tally.ended}/{self._trials}" if self._trials else str(self._tally.ended)
         score = f"  {trial.objective.value:.4g}" if trial.objective else ""
         reason = f"  ({trial.reason})" if trial.reason else ""
-        return f"[{done}] trial {trial.number} {trial.state}{score}  {_config(trial)}{reason}"
+        return f"[{done}] trial {trial.number} {trial.state}{score}  {configured(trial.config)}{reason}"
 
     def _view(self) -> Table:
         """What the terminal shows now; called from rich's own thread, so it reads counts and no ledger."""
@@ -152,7 +153,7 @@ class Progress:
         counted = f"{tally.ended} of {self._trials}" if self._trials else str(tally.ended)
         table.add_row("trials", f"{counted} ended, {tally.planned - tally.ended} in flight")
         if best := tally.best:
-            table.add_row("best so far", f"{_value(best):.4g}   trial {best.number}   {_config(best)}")
+            table.add_row("best so far", f"{_value(best):.4g}   trial {best.number}   {configured(best.config)}")
         table.add_row("row-steps", f"{self._speed:,.0f} per second" if self._speed else "starting")
         left = self._seconds_left(now)
         table.add_row("time", _clock(now - self._began) + (f", about {_clock(left)} left" if left > 0 else ""))
@@ -188,10 +189,6 @@ class _Lasting:
                 self._stream.flush()
             except OSError:
                 self._gone = True
-
-
-def _config(trial: Trial) -> str:
-    return "  ".join(f"{name} {value:g}" for name, value in trial.config.items())
 
 
 def _value(trial: Trial) -> float:

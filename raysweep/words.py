@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from raysweep.objectives.preference import KNEE
@@ -29,8 +30,7 @@ def print_best(result: SweepResult, where: str) -> None:
 
 def print_winner(found: dict[str, Any], objectives: list[str]) -> None:
     """Print what `best --json` has."""
-    config = "  ".join(f"{key} {value:g}" for key, value in found["config"].items())
-    print(f"best: trial {found['number']}   {config}")
+    print(f"best: trial {found['number']}   {configured(found['config'])}")
     print(f"  {objectives[0]} {measured(found)} (95 % interval)")
     if found.get("prefer") == KNEE:
         print("  nearest to the best of all objectives at once, each scaled over the Pareto front (prefer: knee)")
@@ -45,6 +45,11 @@ def print_winner(found: dict[str, Any], objectives: list[str]) -> None:
         for row in found["pareto"]:
             others = "  ".join(f"{name} {row['metrics'][name]:.4g}" for name in objectives[1:])
             print(f"    trial {row['number']:<4} {measured(row)}  {others}")
+
+
+def configured(config: Mapping[str, Any]) -> str:
+    """A configuration: each hyper-parameter and its number, or name."""
+    return "  ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in config.items())
 
 
 def measured(row: dict[str, Any]) -> str:
