@@ -40,6 +40,7 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
     document = copy.deepcopy(document)
     (folder / FILES).mkdir(parents=True)
     networks = {role: document["models"][role] for role in EXPLAINS if role in document["models"]}
+    networks |= {f"classifiers.{name}": one for name, one in document["models"].get("classifiers", {}).items()}
     for count, (key, model, part) in enumerate(_named_files(networks)):
         path = locate(model[part], folder=home, key=key)
         model[part] = f"{FILES}/{count}-{path.name}"
@@ -56,6 +57,8 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
     if not document["data"]["source"].startswith(SCHEME):
         keep = METHODS[method["name"]].explains_samples
         document["data"] = (_whole if keep else _stand_in)(document["data"], media, home, folder)
+    if not document.get("images", {"source": SCHEME})["source"].startswith(SCHEME):
+        document["images"] = _stand_in(document["images"], media, home, folder, "images")
     return document
 
 
@@ -70,16 +73,19 @@ def _whole(data: dict[str, Any], media: str, home: Path, folder: Path) -> dict[s
     return {"source": source, "media": known.media}
 
 
-def _stand_in(data: dict[str, Any], media: str, home: Path, folder: Path) -> dict[str, Any]:
-    """Two blank samples with the classes of the data: what tells the unit that a class stands for, and no more.
+def _stand_in(data: dict[str, Any], media: str, home: Path, folder: Path, key: str = "data") -> dict[str, Any]:
+    """Two flat samples with the classes of the data: what tells the unit that a class stands for, and no more.
+
+    One is as low as any of the data, the other as high.
 
     The data themselves may be large or private, and only scoring compares with them.
     """
-    known = load_data(data["source"], folder=home, key="data.source", media=data.get("media"))
-    source = f"{FILES}/classes.npz"
+    known = load_data(data["source"], folder=home, key=f"{key}.source", media=data.get("media"))
+    source = f"{FILES}/classes-of-{key}.npz"
+    shape = known.x.shape[1:]
     np.savez(
         folder / source,
-        x=np.zeros_like(known.x, shape=(2, *known.x.shape[1:])),
+        x=np.stack([np.full(shape, one, dtype=known.x.dtype) for one in (known.x.min(), known.x.max())]),
         classes=np.array(known.classes, dtype=str),
     )
     return {"source": source, "media": known.media if media == "image" else media}

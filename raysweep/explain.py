@@ -10,9 +10,14 @@ from raysweep.errors import InputError, RaysweepError
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from raysweep.engine.workload import Workload
     from raysweep.sweepfile import Sweep, SweepFile
+
+
+GENERATOR = ("generator", "shape")
+"""Of a trained generator's tensors those that make images."""
 
 
 def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str, np.ndarray]:
@@ -40,7 +45,7 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     from raysweep.engine.trajectory import kept
     from raysweep.preflight import check_space, located
     from raysweep.search.conductor import trajectory_key
-    from raysweep.sweepfile import load_sweep
+    from raysweep.sweepfile import GanKeys, load_sweep
 
     file = load_sweep(best)
     with located(file):
@@ -54,6 +59,10 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     with one_thread():
         device = open_device("cuda" if file.sweep.hosts.gpus and torch.cuda.is_available() else "cpu")
         slots = file.sweep.slots or SLOTS[device.type]
+        if isinstance(file.sweep.method, GanKeys):
+            found = Showing(workload, slots, device).found(trained_generator(file), values)
+            classes = {name: found.tensors[name] for name in ("classes", "unseen")}
+            return {"explanation": found.explanation[first_example:].astype(np.float32), **classes}
         engine = Engine(workload.methods(1, device), slots, device)
         key = trajectory_key(config)  # the rows' slots follow from it
         engine.advance(key, values, file.sweep.seed, wanted, int(config["steps"]), outcomes.append)
@@ -62,6 +71,24 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
             raise outcomes[0]
         found = Showing(workload, slots, device).found(kept(outcomes[0]), values)
     return {"explanation": found.explanation.astype(np.float32), **found.tensors}
+
+
+def trained_generator(file: SweepFile) -> dict[str, Tensor]:
+    """What the winner of a sweep that trains has kept."""
+    import torch
+
+    from raysweep.preflight import located
+    from raysweep.record.explanations import read_explanations
+    from raysweep.sources import locate
+
+    key = "method.trained"
+    path = getattr(file.sweep.method, "trained", None)
+    if path is None:
+        rule = "must be given: the generator that a sweep has trained"
+        raise file.located(InputError(rule, key=key, suggestion="Let raysweep best NAME -o best.yaml write one"))
+    with located(file):
+        found = read_explanations(locate(path, folder=file.folder, key=key))
+    return {name: torch.from_numpy(found[name]) for name in GENERATOR}
 
 
 def media_of(best: str | Path) -> str:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from raysweep.preflight import slots_to_try
+from raysweep.search.domains import Choice
 from raysweep.search.space import Config
 from raysweep.sweepfile import Sweep
 
@@ -23,7 +24,7 @@ def forecast(sweep: Sweep, workload: Workload) -> dict[str, Any]:
 
     with one_thread():
         lanes, device = len(os.sched_getaffinity(0)), torch.device("cpu")
-        choice = choose(workload, device, lanes, sweep.precision, slots_to_try(sweep, "cpu"))
+        choice = choose(workload, device, lanes, sweep.precision, slots_to_try(sweep, "cpu"), _first(sweep))
         (method,) = workload.methods(1, device)
     seconds, configs = choice.seconds[choice.precision, choice.slots], furthest(sweep)
     turns = sum(method.turns(sweep.numbers(config), int(config["steps"])) for config in configs) * sweep.rows
@@ -51,6 +52,12 @@ def furthest(sweep: Sweep) -> list[Config]:
         if key not in found or found[key]["steps"] < config["steps"]:
             found[key] = config
     return list(found.values())
+
+
+def _first(sweep: Sweep) -> dict[str, float]:
+    """The first value of each hyper-parameter: what a step costs may depend on them."""
+    domains = {one.name: one.domain for one in sweep.parsed_space.parameters}
+    return sweep.numbers({name: one.values[0] if isinstance(one, Choice) else one.low for name, one in domains.items()})
 
 
 def _grid(sweep: Sweep) -> list[Config]:

@@ -174,7 +174,7 @@ def workload_spec(file: SweepFile) -> Any:
 
     return WorkloadSpec(
         method=sweep.method.name,
-        options=sweep.method.model_dump(exclude={"name"}),
+        options=sweep.method.model_dump(exclude={"name", "trained"}),
         generator=source(sweep.models.generator),
         inpainter=source(sweep.models.inpainter),
         classifier=source(sweep.models.classifier) or classifiers[0][1],

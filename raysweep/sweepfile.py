@@ -100,9 +100,13 @@ class PursuitKeys(MaskKeys):
 
 
 class GanKeys(_Keys):
-    """Networks that are trained: ProbeGAN, its naive baseline, and its oracle, which is shown the target class."""
+    """Networks that are trained: ProbeGAN, its naive baseline, and its oracle, which is shown the target class.
+
+    `trained` is in a winner's file: the generator that `explain` makes images with. A sweep trains its own.
+    """
 
     name: Literal["probegan", "probegan_naive", "probegan_oracle"]
+    trained: str | None = None
 
 
 MethodKeys = Annotated[AmKeys | RdeKeys | PursuitKeys | GanKeys, Field(discriminator="name")]

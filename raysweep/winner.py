@@ -12,8 +12,10 @@ from typing import Any
 
 import yaml
 
-from raysweep.champion import carry
+from raysweep.champion import FILES, carry
 from raysweep.errors import InputError
+from raysweep.explain import GENERATOR
+from raysweep.methods import METHODS
 from raysweep.objectives.preference import KNEE
 from raysweep.outcome import SweepResult
 from raysweep.record.explanations import write_explanations
@@ -39,7 +41,17 @@ def best_document(result: SweepResult) -> dict[str, Any]:
     document["name"] = f"{result.name[: NAME_LIMIT - len(SUFFIX)]}{SUFFIX}"
     document["space"] = dict(best.config)
     document |= {key: best.numerics[key] for key in ("precision", "slots")}
+    if METHODS[document["method"]["name"]].trains:
+        document["method"] = {**document["method"], "trained": ""}
     return document
+
+
+def trained_tensors(result: SweepResult) -> dict[str, Any]:
+    """The generator of the winner of a sweep that trains."""
+    found = result.tensors(result.best) if result.best else {}
+    if not found:
+        raise InputError("the winner's generator is not there any more", value=result.name)
+    return {name: found[name] for name in GENERATOR}
 
 
 def best_text(result: SweepResult, document: dict[str, Any], *remarks: str) -> str:
@@ -57,6 +69,9 @@ def write_best(result: SweepResult, path: Path) -> Path:
     home = Path(result.ledger.home or ".")
     with writing(path, "-o"):
         document["folder"] = os.path.relpath(home, path.resolve().parent)
+        if "trained" in document["method"]:
+            beside = write_explanations(path.with_suffix(".safetensors"), trained_tensors(result))
+            document["method"]["trained"] = os.path.relpath(beside.resolve(), home)
         path.write_text(best_text(result, document), encoding="utf-8")
     return path
 
@@ -87,7 +102,7 @@ def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> d
         files.append(contact_sheet(looked_at(found, media), media, sheet, title=title))
         if media == "logmel" and write_audio(found["explanation"], sound):
             files.append(sound)
-    means = {name: float(value.mean()) for name, value in found.items() if value.ndim == 1}
+    means = {name: float(value.mean()) for name, value in found.items() if value.ndim == 1 and value.dtype != bool}
     return {**means, "files": [str(file) for file in files]}
 
 
@@ -165,6 +180,9 @@ def pack_champion(result: SweepResult, folder: Path) -> Path:
     """Write the winner into `folder`, with all that explaining needs, so that the folder works anywhere."""
     found = best_document(result)
     document = carry(found, result.ledger.media, Path(result.ledger.home or "."), folder)
+    if "trained" in document["method"]:
+        document["method"]["trained"] = f"{FILES}/generator.safetensors"
+        write_explanations(folder / FILES / "generator.safetensors", trained_tensors(result))
     remark = (
         f"Found with the data {found['data']['source']!r}; to explain, neither they nor judge and objectives are needed"
     )

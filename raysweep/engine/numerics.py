@@ -96,7 +96,14 @@ class Choice:
         }
 
 
-def choose(workload: Workload, device: torch.device, lanes: int, precision: str, sizes: Mapping[int, float]) -> Choice:
+def choose(
+    workload: Workload,
+    device: torch.device,
+    lanes: int,
+    precision: str,
+    sizes: Mapping[int, float],
+    values: Mapping[str, float] | None = None,
+) -> Choice:
     """The fastest numerics that give the same explanations; of what is given already, only the time is measured.
 
     Args:
@@ -104,6 +111,7 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
         precision: a precision, or "auto": bfloat16 where it agrees with float32 and is faster.
         sizes: rows of a lane to choose from, the usual number first, and the share of its slots that the sweep's rows
             would occupy (`lane_sizes`).
+        values: hyper-parameters to step with; the usual ones by default.
     """
     methods = cache(lambda one: workload.methods(lanes, device, one))
     if precision == "auto" and not isinstance(methods("float32")[0], RowMethod):
@@ -120,7 +128,7 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
             if (one, size) in certain or (seconds and started - began > PATIENCE):
                 continue
             with suppress(RaysweepError):  # out of memory, or not a number: not a candidate
-                found = seconds_per_row_step(methods(one), size, device)
+                found = seconds_per_row_step(methods(one), size, device, values)
                 seconds[one, size] = min(found, seconds.get((one, size), math.inf))
             if time.perf_counter() - started > CERTAIN:
                 certain.add((one, size))
@@ -165,7 +173,9 @@ def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.d
     return Agreement(float(torch.cat(cosines).nan_to_num(-1.0).mean()), float(error.nan_to_num(torch.inf)))
 
 
-def seconds_per_row_step(methods: Sequence[Method], slots: int, device: torch.device) -> float:
+def seconds_per_row_step(
+    methods: Sequence[Method], slots: int, device: torch.device, values: Mapping[str, float] | None = None
+) -> float:
     """Wall time over the row-steps made in it, with every lane full and at work in a thread of its own, as on a host.
 
     Raises:
@@ -173,7 +183,8 @@ def seconds_per_row_step(methods: Sequence[Method], slots: int, device: torch.de
     """
     engine = Engine(methods, slots, device)
     failures: list[Any] = []
-    engine.advance("timing", methods[0].usual_values, 0, range(slots * len(methods)), FOREVER, failures.append)
+    config = {**methods[0].usual_values, **(values or {})}
+    engine.advance("timing", config, 0, range(slots * len(methods)), FOREVER, failures.append)
     with ThreadPoolExecutor(len(methods)) as pool:
         list(pool.map(partial(_step, engine, WARM_UP, 0.0), range(len(methods))))
         rates = list(pool.map(partial(_step, engine, LEAST_STEPS, LEAST_SECONDS), range(len(methods))))

@@ -19,13 +19,15 @@ class Flat(Generic[Net]):
     """A module whose tensors are views of vectors that it is given.
 
     Args:
-        module: its own numbers are lost; those that are not floating-point, which only count passes, are left alone.
+        module: its own numbers are lost when others are loaded; those that are not floating-point, which only count passes, are left alone.
     """
 
     def __init__(self, module: Net) -> None:
         self.module = module
         self.parameters = list(module.named_parameters())
         self.buffers = [(name, one) for name, one in module.named_buffers() if one.is_floating_point()]
+        self._made = _joined(one for _, one in self.parameters), _joined(one for _, one in self.buffers)
+        """As it came, which it is no more once numbers were loaded."""
 
     def start(self, weights: Callable[[int], Tensor], directions: Callable[[int], Tensor]) -> tuple[Tensor, Tensor]:
         """Parameters [P] and buffers [Q] before the first step: as the module was made, but for what is random.
@@ -34,8 +36,7 @@ class Flat(Generic[Net]):
             weights: so many numbers for the weights, which are the parameters of two or more dimensions.
             directions: so many numbers for the vectors `u` of spectral normalisation.
         """
-        parameters = _joined(one for _, one in self.parameters)
-        buffers = _joined(one for _, one in self.buffers)
+        parameters, buffers = (made.clone() for made in self._made)
         drawn, turned = weights(len(parameters)), directions(len(buffers))
         for (_, one), place in self._places(self.parameters):
             if one.dim() > 1:

@@ -116,6 +116,10 @@ class ProbeGan(Method):
 
     def begin(self, rows: Rows) -> State:
         """Weights from the seed and the replicate; the average generator is the generator."""
+        each = [self._begun(_row(rows, index)) for index in range(len(rows))]
+        return {name: torch.cat([one[name] for one in each]) for name in each[0]}
+
+    def _begun(self, rows: Rows) -> State:
         state: State = {}
         generator, discriminator = self._networks(*_shape(rows))
         starts = {"generator": generator.start, "discriminator": discriminator.start}
@@ -344,6 +348,12 @@ def _cumulative(generator: nn.Module) -> Iterator[None]:
     yield
     for one in norms:
         one.momentum = 0.1
+
+
+def _row(rows: Rows, index: int) -> Rows:
+    """One of them."""
+    seed, example, step, draw = (part[index : index + 1] for part in rows.key)
+    return Rows(seed, example, step, draw, {name: value[index : index + 1] for name, value in rows.values.items()})
 
 
 def _shape(rows: Rows) -> tuple[int, int, int]:

@@ -254,6 +254,14 @@ def test_trials_of_any_width_take_turns_in_one_lane() -> None:
             assert torch.equal(found[width][name], value), name
 
 
+def test_a_training_begins_alike_whatever_was_trained_before() -> None:
+    one = method()
+    begin = one.begin(rows_at(one, 0))
+    trained(one, 3)
+    for name, value in one.begin(rows_at(one, 0)).items():
+        assert torch.equal(value, begin[name]), name
+
+
 def test_replicates_begin_and_go_on_differently() -> None:
     one, other = trained(method(), 1), trained(method(), 1, replicate=1.0)
     assert not torch.equal(one["generator"], other["generator"])

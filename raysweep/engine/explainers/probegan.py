@@ -37,7 +37,7 @@ class GanExplainer(Explainer):
     @property
     def example(self) -> Tensor:
         """Two real samples."""
-        return torch.from_numpy(self.workload.data.x[:2])
+        return torch.from_numpy(self.images.x[:2])
 
     @property
     def stepping(self) -> dict[str, Any]:
@@ -55,10 +55,13 @@ class GanExplainer(Explainer):
         data = self.workload.data
         return data.x[data.y == label]
 
-    @cached_property
+    @property
     def images(self) -> Dataset:
         """What the discriminator compares with, target class and all; the method leaves that out."""
-        found = self.workload.images
+        return self.workload.images
+
+    def _check_images(self) -> None:
+        found = self.images
         check_images(tuple(found.x.shape[1:]), "images.source")
         for key, one in (("images.source", found), ("data.source", self.workload.data)):
             if one.y is None:
@@ -74,12 +77,11 @@ class GanExplainer(Explainer):
         if found.x.shape[1:] != data.x.shape[1:]:
             rule = f"must have samples of the shape of data, {list(data.x.shape[1:])}"
             raise InputError(rule, key="images.source", value=list(found.x.shape[1:]))
-        return found
 
     @cached_property
     def target(self) -> int:
         """The class that is probed, an index of the data's classes."""
-        wanted, names = self.workload.spec.target, self.workload.data.classes
+        wanted, names = self.workload.spec.target, self.images.classes
         assert wanted is not None
         return class_unit(wanted, names, len(names), "target.class")
 
@@ -90,17 +92,20 @@ class GanExplainer(Explainer):
 
     def check(self, data: Dataset | None) -> None:
         """Read all classes' scores and pass their gradient back, each row for itself."""
+        if data is None:
+            return
+        self._check_images()
         count = len(self.images.classes)
         for name, model in self.workload.classifiers.items():
             readout, key = Readout(model.module, key=self._key(name)), self._key(name)
-            found = check_data_fit(self.workload.data, readout, key="data.source", reader=key)
+            found = check_data_fit(data, readout, key="data.source", reader=key)
             if found.shape[1] != count:
                 rule = f"must give one score for each of the {count} classes of the images"
                 raise InputError(rule, key=key, value=found.shape[1])
             if model.units is not None and tuple(model.units) != self.images.classes:
                 rule = f"must know the classes of the images in their order, {', '.join(self.images.classes)}"
                 raise InputError(rule, key=key, value=", ".join(model.units))
-            check_unsquashed(readout, self.workload.data, key=key)
+            check_unsquashed(readout, data, key=key)
             check_rows_independent(readout, self.example, key=key)
             check_gradient(readout, self.example, key=key)
         _ = self.target
@@ -133,8 +138,12 @@ class GanExplainer(Explainer):
         chance = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[:, self.target]
         losses = {name: value.double().numpy() for name, value in kept.items() if name.startswith(LOSSES)}
         numbers = {"classifier_loss": -np.log(chance.clip(1e-300)), "confidence": chance, **losses}
-        sheet = np.stack([images[:SHEET] for images in made.values()])
-        return Found(target, {"classes": sheet.astype(np.float32)}, numbers, made)
+        tensors = {
+            "classes": np.stack([images[:SHEET] for images in made.values()]).astype(np.float32),
+            "unseen": np.array([label not in method.seen for label in made]),
+            **{name: kept[name].cpu().numpy() for name in ("generator", "shape")},
+        }
+        return Found(target, tensors, numbers, made)
 
     def _key(self, name: str) -> str:
         return f"models.classifiers.{name}" if name else "models.classifier"
