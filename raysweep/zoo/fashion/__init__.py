@@ -1,4 +1,4 @@
-"""Fashion-MNIST, 28 × 28 grey: generator, classifier, inpainter, judge, and a balanced test split (CARD.md)."""
+"""Fashion-MNIST, 28 × 28 grey: generator, classifiers, inpainter, judge, images to test and to train with (CARD.md)."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ MODELS = {
     "inpainter": ModelEntry(Inpainter, FOLDER / "inpainter.safetensors"),
     "judge": ModelEntry(Judge, FOLDER / "judge.safetensors", units=CLASSES),
 }
-DATA = {"test": DataEntry(FOLDER / "test.npz", CLASSES)}
+DATA = {name: DataEntry(FOLDER / f"{name}.npz", CLASSES) for name in ("test", "seen")}

@@ -18,7 +18,7 @@ from raysweep.errors import InputError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 HINT = "On Debian: apt-get install dataset-fashion-mnist; elsewhere: github.com/zalandoresearch/fashion-mnist"
-SPLIT_SEED, SWEPT = 0, 35_000
+SPLIT_SEED, SWEPT, PROBED = 0, 35_000, 20_000
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,23 @@ class Images:
 
 @dataclass(frozen=True)
 class Split:
-    """`swept` trains classifier and generator, `judging` the judge alone; no image is in both. `test` trains none."""
+    """`swept` trains classifier and generator, `judging` the judge alone; no image is in both. `test` trains none.
+
+    `swept` is `probed`, which trains the regular and the robust classifier, then `seen`, which neither they nor the
+    judge have met: a sweep that probes them may train a generator on it.
+    """
 
     swept: Images
     judging: Images
     test: Images
+
+    @property
+    def probed(self) -> Images:
+        return self.swept[:PROBED]
+
+    @property
+    def seen(self) -> Images:
+        return self.swept[PROBED:]
 
 
 def read_split(folder: Path) -> Split:
