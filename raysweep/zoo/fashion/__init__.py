@@ -12,6 +12,8 @@ FOLDER = Path(__file__).parent
 MODELS = {
     "generator": ModelEntry(Generator, FOLDER / "generator.safetensors", latent=LATENT),
     "classifier": ModelEntry(Classifier, FOLDER / "classifier.safetensors", units=CLASSES),
+    "regular": ModelEntry(Classifier, FOLDER / "regular.safetensors", units=CLASSES),
+    "robust": ModelEntry(Classifier, FOLDER / "robust.safetensors", units=CLASSES),
     "inpainter": ModelEntry(Inpainter, FOLDER / "inpainter.safetensors"),
     "judge": ModelEntry(Judge, FOLDER / "judge.safetensors", units=CLASSES),
 }

@@ -63,6 +63,13 @@ def recognised(judge: nn.Module, images: Tensor) -> dict[str, int]:
     return dict(zip(CLASSES, counts.tolist(), strict=True))
 
 
+@torch.no_grad()
+def accuracy_by_class(net: nn.Module, images: Images) -> dict[str, float]:
+    """Of each class's images, the share whose highest logit is their class."""
+    right = read(net, images.pixels()).argmax(1) == images.y
+    return {name: float(right[images.y == index].float().mean()) for index, name in enumerate(CLASSES)}
+
+
 def multiply_adds(net: nn.Module, *example: Tensor) -> int:
     """Multiply-adds of one forward pass of one example: all of the network's inputs, each [1, ...]."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():

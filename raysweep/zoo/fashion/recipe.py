@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,28 @@ from raysweep.zoo import inpainting, obfuscations
 from raysweep.zoo.fashion import FOLDER, MODELS
 from raysweep.zoo.fashion.adversarial import Settings, Training
 from raysweep.zoo.fashion.card import COLUMNS, draw_obfuscations, draw_samples, write_card
-from raysweep.zoo.fashion.evaluation import distances, multiply_adds, recognised, sample, validation_distance
+from raysweep.zoo.fashion.evaluation import (
+    accuracy_by_class,
+    distances,
+    multiply_adds,
+    recognised,
+    sample,
+    validation_distance,
+)
 from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Critic, Inpainter, Judge
-from raysweep.zoo.fashion.source import DEBIAN, HINT, SPLIT_SEED, Split, read_split
+from raysweep.zoo.fashion.pgd import Attack, accuracy_under
+from raysweep.zoo.fashion.source import DEBIAN, HINT, SPLIT_SEED, Images, Split, read_split
 from raysweep.zoo.fashion.supervised import Schedule, accuracy, train
 
 CHECKPOINTS = FOLDER / "checkpoints"
+ATTACK = Attack(radius=1.5, steps=5)
 SCHEDULES = {
     "classifier": Schedule(seed=1, epochs=24),
     "judge": Schedule(seed=2, epochs=24, erase=8),
+    "regular": Schedule(seed=7, epochs=14),
+    "robust": Schedule(seed=7, epochs=14, attack=ATTACK),
 }
+STRONGER, RESTARTS, ATTACKED, ATTACK_SEED = replace(ATTACK, steps=50), 5, 2000, 8
 VALIDATION, VALIDATION_SEED, REPORT_SEED = 5000, 5, 6
 RECOGNITION = 1000
 INPAINTING = inpainting.Settings(seed=4, steps=6000, cells=(1, 2, 4, 9, 28))
@@ -41,22 +54,46 @@ CELLS = {1: "the pixels", 7: "patches of 7 × 7"}  # of the card's masks; the tr
 
 def make_test(split: Split) -> dict[str, Any]:
     """The official test set, 1000 images a class, as test.npz."""
-    part = FOLDER / "test.part.npz"
-    np.savez_compressed(part, x=split.test.x.numpy(), y=split.test.y.numpy(), classes=np.array(CLASSES))
-    os.replace(part, FOLDER / "test.npz")
-    return {"images": len(split.test), "per_class": split.test.y.bincount().tolist(), "split_seed": SPLIT_SEED}
+    return _archive(split.test, "test") | {"split_seed": SPLIT_SEED}
+
+
+def make_seen(split: Split) -> dict[str, Any]:
+    """Images of all ten classes that neither the judge nor the regular and the robust classifier have met."""
+    return _archive(split.seen, "seen")
 
 
 def make_classifier(split: Split) -> dict[str, Any]:
-    net, figures = _supervised(Classifier, "classifier", split)
-    _save(net.state_dict(), FOLDER / "classifier.safetensors")
-    return figures
+    return _supervised(Classifier, "classifier", split.swept, split.test)
+
+
+def make_regular(split: Split) -> dict[str, Any]:
+    return _supervised(Classifier, "regular", split.probed, split.test)
+
+
+def make_robust(split: Split) -> dict[str, Any]:
+    """Trained as the regular classifier is, seed and all, but on attacked images."""
+    return _supervised(Classifier, "robust", split.probed, split.test)
 
 
 def make_judge(split: Split) -> dict[str, Any]:
-    net, figures = _supervised(Judge, "judge", split)
-    _save(net.state_dict(), FOLDER / "judge.safetensors")
-    return figures
+    return _supervised(Judge, "judge", split.judging, split.test)
+
+
+def make_attacks(split: Split) -> dict[str, Any]:
+    """What is left of the two classifiers' accuracy under a stronger attack than the training's, on test images."""
+    order = torch.randperm(len(split.test), generator=torch.Generator().manual_seed(ATTACK_SEED))
+    some = split.test[order[:ATTACKED]]
+    return {
+        "images": ATTACKED,
+        "seed": ATTACK_SEED,
+        "restarts": RESTARTS,
+        "radius": STRONGER.radius,
+        "steps": STRONGER.steps,
+        "training_steps": ATTACK.steps,
+        "left": {
+            name: accuracy_under(STRONGER, load(name), some, RESTARTS, ATTACK_SEED) for name in ("regular", "robust")
+        },
+    }
 
 
 def make_generator(split: Split) -> dict[str, Any]:
@@ -118,7 +155,7 @@ def make_card(split: Split) -> dict[str, Any]:
     return {
         "distances": {name: [distances(f, fake, real, n) for n in (1000, 5000)] for name, f in spaces.items()},
         "recognised": recognised(judge, fake[:RECOGNITION]),
-        "recognised_real": accuracy(judge, split.test),
+        "judge_by_class": accuracy_by_class(judge, split.test),
         "torch": torch.__version__,
     }
 
@@ -133,10 +170,14 @@ def load(name: str) -> Any:
 
 STAGES: dict[str, Callable[[Split], dict[str, Any]]] = {
     "test": make_test,
+    "seen": make_seen,
     "classifier": make_classifier,
+    "regular": make_regular,
+    "robust": make_robust,
     "judge": make_judge,
     "generator": make_generator,
     "inpainter": make_inpainter,
+    "attacks": make_attacks,
     "obfuscations": make_obfuscations,
     "card": make_card,
 }
@@ -155,17 +196,25 @@ def main() -> None:
         _record(stage, STAGES[stage](split))
 
 
-def _supervised(build: Callable[[], nn.Module], name: str, split: Split) -> tuple[nn.Module, dict[str, Any]]:
-    schedule, images = SCHEDULES[name], split.judging if name == "judge" else split.swept
+def _archive(images: Images, name: str) -> dict[str, Any]:
+    part = FOLDER / f"{name}.part.npz"
+    np.savez_compressed(part, x=images.x.numpy(), y=images.y.numpy(), classes=np.array(CLASSES))
+    os.replace(part, FOLDER / f"{name}.npz")
+    return {"images": len(images), "per_class": images.y.bincount().tolist()}
+
+
+def _supervised(build: Callable[[], nn.Module], name: str, images: Images, test: Images) -> dict[str, Any]:
+    schedule = SCHEDULES[name]
     torch.manual_seed(schedule.seed)
     net = build()
     seconds = train(net, images, schedule)
-    return net, {
+    _save(net.state_dict(), FOLDER / f"{name}.safetensors")
+    return {
         "seed": schedule.seed,
         "epochs": schedule.epochs,
         "images": len(images),
         "seconds": round(seconds),
-        "accuracy": accuracy(net, split.test),
+        "accuracy": accuracy(net, test),
     } | _size(net, torch.zeros(1, 1, 28, 28))
 
 

@@ -1,4 +1,7 @@
-"""How the recipe trains classifier and judge: cross-entropy on flipped and shifted images, one learning-rate cycle."""
+"""How the recipe trains classifiers and judge: cross-entropy on flipped and shifted images, one learning-rate cycle.
+
+With an attack, each batch is first moved away from its classes (`pgd.py`): adversarial training.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from raysweep.zoo.fashion.pgd import Attack, perturb
 from raysweep.zoo.fashion.source import Images
 
 log = logging.getLogger(__name__)
@@ -17,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Schedule:
-    """One training; `erase` is the side of the square that is blanked in each image (0: none)."""
+    """One training; `erase` is the side of the square that is blanked in each image (0: none), `attack` moves them."""
 
     seed: int
     epochs: int
@@ -26,6 +30,7 @@ class Schedule:
     lr: float = 0.1
     weight_decay: float = 5e-4
     smoothing: float = 0.05
+    attack: Attack | None = None
 
 
 def train(net: nn.Module, images: Images, schedule: Schedule) -> float:
@@ -42,6 +47,8 @@ def train(net: nn.Module, images: Images, schedule: Schedule) -> float:
             batch = images[index]
             x = augment(batch.pixels(), schedule.erase, random)
             with torch.autocast("cpu", torch.bfloat16):
+                if schedule.attack is not None:
+                    x = perturb(net, x, batch.y, schedule.attack, random)
                 logits = net(x)
             loss = functional.cross_entropy(logits.float(), batch.y, label_smoothing=schedule.smoothing)
             optimiser.zero_grad()
