@@ -19,8 +19,7 @@ class Flat(Generic[Net]):
     """A module whose tensors are views of vectors that it is given.
 
     Args:
-        module: its own numbers are lost when others are loaded. Those that are not floating-point only count passes, and
-            are left alone.
+        module: its own numbers are lost when others are loaded; those that only count passes are left alone.
     """
 
     def __init__(self, module: Net) -> None:
