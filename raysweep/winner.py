@@ -142,7 +142,8 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
     description = {
         "method": sweep["method"]["name"],
         "target": f"{sweep['direction']} {what}" if "generator" in models else str(what),
-        **{role: models[role]["source"] for role in ModelsKeys.model_fields if role in models},
+        **{role: _sources(models[role]) for role in ModelsKeys.model_fields if role in models},
+        **({"images": _trained_on(sweep)} if "images" in sweep else {}),
         "data": sweep["data"]["source"],
         "objective": "; ".join(ledger.objectives_in_words),
         "examples": str(sweep["examples"]),
@@ -164,6 +165,19 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
     target_file = path or result.folder / "report.html"
     with writing(target_file, "-o" if path else "--storage"):
         return write_report(page, target_file)
+
+
+def _trained_on(sweep: dict[str, Any]) -> str:
+    """The images that a generator is trained on."""
+    left_out = "" if sweep["method"]["name"] == "probegan_oracle" else f", without {sweep['target']['class']}"
+    return f"{sweep['images']['source']}{left_out}"
+
+
+def _sources(models: dict[str, Any]) -> str:
+    """Where a network comes from, or each of several by name."""
+    if isinstance(models.get("source"), str):
+        return str(models["source"])
+    return ", ".join(f"{name}: {model['source']}" for name, model in models.items())
 
 
 def register_winner(result: SweepResult, uri: str) -> str | None:

@@ -117,3 +117,55 @@ def test_what_does_not_belong_to_activation_maximisation_is_refused(path: Path, 
 def test_a_method_that_is_none_is_refused_with_the_nearest(path: Path) -> None:
     assert "method: no such choice (found 'amm'). Did you mean 'am'?" in refusal(path, AM, "method=amm")
     assert "method.name: must be given" in refusal(path, AM, "method={prior: log_density}")
+
+
+GAN = """\
+name: mine
+method: probegan
+models: {classifiers: {plain: nets:plain, hard: nets:hard}}
+images: train.npz
+data: test.npz
+target: bar
+space: {classifier: {choice: [plain, hard]}, classifier_weight: {log: [0.1, 10.0]}, steps: 9}
+search: {sampler: random}
+budget: {trials: 4}
+objective: seen_fd
+"""
+
+
+def test_a_named_classifier_is_a_hyper_parameter_like_any_other(path: Path) -> None:
+    found = sweep(path, GAN)
+    assert found.rows == 1
+    config = {"classifier": "hard", "classifier_weight": 0.5, "steps": 9}
+    assert found.numbers(config) == {"classifier": 1.0, "classifier_weight": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("images=null", "images: must be given: probegan trains on them"),
+        ("space.classifier={choice: [plain, soft]}", "must be one of models.classifiers, plain, hard"),
+        ("space={steps: 9}", "space.classifier: must say which of models.classifiers are probed"),
+        ("models.classifier=nets:plain", "models.classifier: must be given, or else models.classifiers"),
+        ("models={judge: nets:plain}", "models.classifier: must be given, or else models.classifiers"),
+        ("target={layer: conv, unit: 1}", "target: must be a class: probegan leaves one out"),
+        ("stop={scheduler: race}", "stop.scheduler: has no use with probegan"),
+        ("precision=bfloat16", "precision: must be float32 or float64 where networks are trained"),
+        ("slots=4", "slots: must be 1 where networks are trained"),
+        ("objective=response_fd", "no objective of probegan"),
+        ("direction=minimise", "has no use with probegan"),
+    ],
+)
+def test_what_training_needs_and_excludes_is_said(path: Path, override: str, message: str) -> None:
+    assert message in refusal(path, GAN, override)
+
+
+@pytest.mark.parametrize("override", ["images=train.npz", "models={generator: nets:g, classifiers: {one: nets:one}}"])
+def test_what_only_training_has_is_refused_elsewhere(path: Path, override: str) -> None:
+    assert "has no use with am, which trains nothing" in refusal(path, AM, override)
+
+
+def test_a_classifier_by_name_needs_names(path: Path) -> None:
+    plain = GAN.replace("classifiers: {plain: nets:plain, hard: nets:hard}", "classifier: nets:plain")
+    assert "space.classifier: no hyper-parameter of probegan" in refusal(path, plain)
+    assert sweep(path, plain.replace("classifier: {choice: [plain, hard]}, ", "")).models.classifiers is None

@@ -1,0 +1,183 @@
+"""Generators that a sweep trains, on a user's own images: what is scored, what is shown, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from raysweep.engine.engine import Engine
+from raysweep.engine.explainers.probegan import GanExplainer
+from raysweep.engine.scoring import Scored, Scorer
+from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
+from raysweep.errors import InputError, TrialFailed
+from raysweep.methods.method import State
+from raysweep.models.model import ModelSource
+from raysweep.objectives.frechet import Reference, frechet_distance
+
+NETS = """
+import torch
+from torch import nn
+
+def classifier(outputs=3, seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.AvgPool2d(7), nn.Flatten(), nn.Linear(16, 5), nn.Tanh(), nn.Linear(5, outputs))
+
+def squashed():
+    return nn.Sequential(classifier(), nn.Softmax(dim=1))
+"""
+SHAPES = ("ring", "bar", "dot")
+VALUES = {"width": 1.0, "latent": 12.0, "embedding": 4.0, "batch": 4.0, "discriminator_steps": 1.0, "ema_start": 0.0}
+CPU = torch.device("cpu")
+Make = Callable[..., Workload]
+
+
+def network(source: str = "classifier", **args: Any) -> ModelSource:
+    return ModelSource(f"nets_p:{source}", args=args)
+
+
+def images(
+    path: Path, size: int = 28, y: np.ndarray | None = None, classes: tuple[str, ...] = SHAPES, seed: int = 0
+) -> str:
+    x = np.random.default_rng(seed).random((60, 1, size, size), dtype=np.float32)
+    np.savez(path, x=x, y=np.arange(60) % 3 if y is None else y, classes=np.array(classes))
+    return path.name
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """A workload that trains on 60 images of 28 × 28 and is compared with 60 others."""
+    (tmp_path / "nets_p.py").write_text(NETS)
+    images(tmp_path / "train.npz")
+    images(tmp_path / "test.npz", seed=1)
+
+    def build(**changes: Any) -> Workload:
+        keys: dict[str, Any] = {
+            "method": "probegan",
+            "options": {},
+            "classifier": network(),
+            "judge": network(seed=3),
+            "data": "test.npz",
+            "images": "train.npz",
+            "media": None,
+            "target": "bar",
+            "layer": None,
+            "unit": None,
+            "direction": "maximise",
+            "examples": 8,
+            "objectives": (ObjectiveSpec("seen_fd", network(seed=3)), ObjectiveSpec("classifier_loss")),
+            "seed": 0,
+            "precision": "float32",
+            "folder": str(tmp_path),
+        }
+        workload = Workload(WorkloadSpec(**(keys | changes)))
+        workload.check()
+        return workload
+
+    return build
+
+
+def trained(workload: Workload, steps: int = 2, **values: float) -> State:
+    engine, found = Engine(workload.methods(1, CPU), 1), list[Any]()
+    engine.advance("a", {**VALUES, **values}, workload.spec.seed, range(1), steps, found.append)
+    engine.run()
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]  # type: ignore[no-any-return]
+
+
+def scored(workload: Workload, folder: Path) -> Scored:
+    folder.mkdir(exist_ok=True)
+    return Scorer(workload, 1, CPU, folder).score(trained(workload), VALUES)
+
+
+def test_the_objective_is_the_mean_distance_of_the_classes_that_are_seen(make: Make, tmp_path: Path) -> None:
+    workload = make()
+    found = scored(workload, tmp_path)
+    state = {name.removeprefix("kept."): value for name, value in trained(workload).items()}
+    (method,) = workload.methods(1, CPU)
+    generator = method.looked_at(state)  # type: ignore[attr-defined]
+    features, data, distances = workload.features("seen_fd"), workload.data, []
+    with torch.no_grad():
+        for label in range(3):
+            made = method.images_of(generator, 0, label, torch.arange(8))  # type: ignore[attr-defined]
+            real = torch.from_numpy(data.x[data.y == label])
+            distances.append(frechet_distance(features(made).numpy(), Reference.fit(features(real).numpy())))
+    assert found.objectives["seen_fd"].value == pytest.approx((distances[0] + distances[2]) / 2, rel=1e-4)
+    assert found.metrics["target_fd"] == found.metrics["fd.bar"] == pytest.approx(distances[1], rel=1e-4)
+    assert found.metrics["target_fd.low"] <= found.metrics["target_fd"] <= found.metrics["target_fd.high"]
+
+
+def test_recognition_confidence_and_losses_are_recorded(make: Make, tmp_path: Path) -> None:
+    workload = make()
+    found = scored(workload, tmp_path)
+    with torch.no_grad():
+        logits = workload.classifier.module(torch.from_numpy(found.tensors["explanation"]))
+    chance = torch.softmax(logits, dim=1)[:, 1]
+    assert found.metrics["confidence"] == pytest.approx(float(chance.mean()), rel=1e-4)
+    assert found.objectives["classifier_loss"].value == pytest.approx(float(-chance.log().mean()), rel=1e-4)
+    assert 0 <= found.metrics["recognition.low"] <= found.metrics["recognition.high"] <= 1
+    assert {"generator.classifier", "discriminator.penalty"} <= set(found.metrics)
+
+
+def test_people_see_every_class_and_which_was_never_shown(make: Make, tmp_path: Path) -> None:
+    tensors = scored(make(), tmp_path).tensors
+    assert tensors["classes"].shape == (3, 8, 1, 28, 28)
+    assert tensors["unseen"].tolist() == [False, True, False]
+    np.testing.assert_array_equal(tensors["classes"][1], tensors["explanation"])
+    assert not scored(make(method="probegan_oracle"), tmp_path).tensors["unseen"].any()
+
+
+def test_selection_does_not_look_at_the_targets_real_images(make: Make, tmp_path: Path) -> None:
+    before = scored(make(), tmp_path / "one").objectives
+    with np.load(tmp_path / "test.npz") as stored:
+        arrays = dict(stored)
+    arrays["x"][arrays["y"] == 1] = 0.5
+    np.savez(tmp_path / "test.npz", **arrays)
+    after = scored(make(), tmp_path / "two").objectives
+    assert {name: score.value for name, score in after.items()} == {name: score.value for name, score in before.items()}
+
+
+def test_a_training_that_diverges_fails_by_name(make: Make) -> None:
+    with pytest.raises(TrialFailed, match=r"not finite at step \d+"):
+        trained(make(), 9, generator_lr=1e30)
+
+
+def test_which_images_train_and_which_classifiers_are_probed_is_part_of_the_identity(
+    make: Make, tmp_path: Path
+) -> None:
+    named = make(classifiers=(("regular", network()), ("other", network(seed=5))))
+    assert {"images", "models.classifiers.regular", "models.classifiers.other"} <= set(named.identity)
+    before = make()
+    images(tmp_path / "train.npz", seed=9)
+    assert make().identity != before.identity
+    assert make().stepping != before.stepping
+    assert isinstance(named.explainer, GanExplainer)
+    assert named.explainer.seen == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classifier": network(outputs=4)}, "one score for each of the 3 classes"),
+        ({"classifier": network("squashed")}, "softmax"),
+        ({"target": "star"}, "must be one of the classes"),
+        ({"images": "few.npz"}, "samples of every class.*dot"),
+        ({"images": "others.npz"}, "the classes of data, ring, bar, dot"),
+        ({"images": "large.npz"}, "28 to 64 pixels"),
+        ({"images": "wide.npz"}, "the shape of data"),
+        ({"images": "unnamed.npz"}, "must have labels"),
+    ],
+)
+def test_what_does_not_fit_is_refused(make: Make, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    images(tmp_path / "few.npz", y=np.arange(60) % 2)
+    images(tmp_path / "others.npz", classes=("ring", "dot", "bar"))
+    images(tmp_path / "large.npz", size=72)
+    images(tmp_path / "wide.npz", size=32)
+    np.savez(tmp_path / "unnamed.npz", x=np.zeros((9, 1, 28, 28), dtype=np.float32))
+    with pytest.raises(InputError, match=message):
+        make(**changes)

@@ -1,0 +1,70 @@
+"""ProbeGAN over Fashion-MNIST at a much reduced scale, through Ray and MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raysweep.explain import explain
+from raysweep.outcome import SweepResult
+from raysweep.record.store import local_store, open_client
+from raysweep.sweep import run
+from raysweep.winner import pack_champion, write_best, write_sweep_report
+
+SMALL = ("examples=20", "space.width=1", "space.steps={choice: [1, 3]}", "space.batch=4", "space.ema_start=1")
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("storage")
+
+
+@pytest.fixture(scope="module")
+def result(storage: Path, jobs: Path) -> SweepResult:
+    diverges = "space.generator_lr.choice=[2.0e-4, 1.0e+30]"
+    return run(jobs / "probegan-fashion-smoke.yaml", storage=storage, overrides=(*SMALL, diverges))
+
+
+def test_trainings_that_diverge_fail_by_name_and_the_others_end(result: SweepResult) -> None:
+    states = {tuple(trial.config.values()): trial.state for trial in result.ledger.trials.values()}
+    for (classifier, *others), state in states.items():
+        assert classifier in ("regular", "robust")
+        assert state == ("failed" if 1e30 in others else "done"), others
+    failed = [trial for trial in result.ledger.trials.values() if trial.state == "failed"]
+    assert len(failed) == 4
+    assert all("not finite" in str(trial.reason) for trial in failed)
+
+
+def test_the_winner_is_one_by_the_classes_that_are_seen(result: SweepResult) -> None:
+    best = result.best
+    assert best is not None
+    assert best.result is not None
+    done = [trial for trial in result.ledger.trials.values() if trial.state == "done" and trial.result]
+    scores = [trial.result.objectives["seen_fd"].value for trial in done if trial.result]
+    assert best.result.objectives["seen_fd"].value == min(scores)
+    assert {"target_fd", "fd.sneaker", "fd.bag", "recognition", "confidence"} <= set(best.result.metrics)
+
+
+def test_the_winners_generator_goes_with_it_wherever_it_is_explained(result: SweepResult, tmp_path: Path) -> None:
+    best = result.best
+    assert best is not None
+    known = result.tensors(best)["explanation"]
+    found = explain(write_best(result, tmp_path / "best.yaml"), 5, 2)["explanation"]
+    np.testing.assert_array_equal(found, known[2:7])
+    champion = pack_champion(result, tmp_path / "champion")
+    np.testing.assert_array_equal(explain(champion / "best.yaml", 3)["explanation"], known[:3])
+
+
+def test_the_record_and_the_report_show_every_class(result: SweepResult, storage: Path) -> None:
+    client = open_client(local_store(storage))
+    best = result.best
+    assert best is not None
+    assert best.mlflow_run is not None
+    logged = client.get_run(best.mlflow_run).data
+    assert logged.params["classifier"] == best.config["classifier"]
+    assert "fd.ankle boot" in logged.metrics
+    page = write_sweep_report(result).read_text(encoding="utf-8")
+    assert "seen_fd" in page
+    assert "classifier" in page
