@@ -10,10 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from raysweep.zoo import obfuscations, resolve_data, resolve_model
 from raysweep.zoo.fashion import CLASSES, FOLDER, LATENT
-from raysweep.zoo.fashion.evaluation import distances, multiply_adds, read, recognised, sample
+from raysweep.zoo.fashion.evaluation import accuracy_by_class, distances, multiply_adds, read, recognised, sample
+from raysweep.zoo.fashion.pgd import Attack, accuracy_under, perturb
+from raysweep.zoo.fashion.source import PROBED, SWEPT, Images, Split
 
 FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
 SEED = 77  # not the recipe's
@@ -53,16 +56,18 @@ def test_the_generator_makes_images_in_the_unit_range():
     assert (entry.latent, entry.units, entry.media) == (LATENT, None, "image")
 
 
-@pytest.mark.parametrize("name", ["classifier", "judge"])
-def test_a_classifier_names_held_out_images(name: str):
+@pytest.mark.parametrize(
+    ("name", "least"), [("classifier", 0.905), ("judge", 0.905), ("regular", 0.885), ("robust", 0.755)]
+)
+def test_a_classifier_names_held_out_images(name: str, least: float):
     x, y = held_out()
     logits = read(load(name), x[:2000])
     assert logits.shape == (2000, 10)
-    assert (logits.argmax(1) == y[:2000]).float().mean() >= 0.905
+    assert (logits.argmax(1) == y[:2000]).float().mean() >= least
     assert resolve_model(f"zoo://fashion/{name}").units == CLASSES
 
 
-@pytest.mark.parametrize("name", ["generator", "classifier", "judge"])
+@pytest.mark.parametrize("name", ["generator", "classifier", "regular", "robust", "judge"])
 def test_a_row_does_not_depend_on_its_batch(name: str):
     net = load(name)
     rows = torch.randn(6, LATENT) if name == "generator" else held_out()[0][:6]
@@ -92,6 +97,92 @@ def test_the_test_split_is_balanced_and_small():
         assert np.bincount(archive["y"]).tolist() == [1000] * 10
         assert tuple(archive["classes"]) == entry.classes == CLASSES
     assert entry.file.stat().st_size <= 4.5e6
+
+
+def test_the_images_to_train_with_are_of_all_classes_and_no_test_images():
+    entry = resolve_data("zoo://fashion/seen")
+    with np.load(entry.file) as archive:
+        x, y = archive["x"], archive["y"]
+        assert tuple(archive["classes"]) == entry.classes == CLASSES
+    assert (x.shape, x.dtype, y.dtype) == ((15_000, 1, 28, 28), np.uint8, np.int64)
+    assert np.bincount(y).tolist() == FIGURES["seen"]["per_class"]
+    assert min(FIGURES["seen"]["per_class"]) >= 1400
+    assert entry.file.stat().st_size <= 7e6
+    with np.load(resolve_data("zoo://fashion/test").file) as archive:
+        tested = {image.tobytes() for image in archive["x"]}
+    assert sum(image.tobytes() in tested for image in x) == 0
+
+
+def test_what_is_seen_trains_neither_the_probed_classifiers_nor_the_judge():
+    number = torch.arange(60_000)
+    train = Images(number, number)
+    split = Split(train[:SWEPT], train[SWEPT:], train[:0])
+    parts = [part.y.tolist() for part in (split.probed, split.seen, split.judging)]
+    assert [len(part) for part in parts] == [PROBED, 15_000, 25_000]
+    assert [index for part in parts for index in part] == number.tolist()
+
+
+def attacked(n: int) -> tuple[Tensor, Tensor]:
+    """The first n of the test images and their classes: [n, 1, 28, 28], [n]."""
+    x, y = held_out()
+    return x[:n], y[:n]
+
+
+def test_an_attack_stays_within_its_ball_and_the_unit_range_and_raises_the_loss():
+    x, y = attacked(64)
+    net = load("regular")
+    moved = perturb(net, x, y, Attack(radius=0.7, steps=5), torch.Generator().manual_seed(SEED))
+    assert (moved - x).flatten(1).norm(dim=1).max() <= 0.7 + 1e-4
+    assert 0 <= moved.min() < moved.max() <= 1
+    assert not moved.requires_grad
+    with torch.no_grad():
+        loss = [functional.cross_entropy(net(images), y) for images in (x, moved)]
+    assert loss[1] > 3 * loss[0]
+
+
+def test_an_attack_leaves_the_network_in_its_mode_and_its_running_statistics_alone():
+    x, y = attacked(16)
+    net = resolve_model("zoo://fashion/regular").build().train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    perturb(net, x, y, Attack(radius=1.0, steps=2), torch.Generator().manual_seed(SEED))
+    assert all(part.training for part in net.modules())
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def under(attack: Attack, name: str, n: int = 300) -> float:
+    x, y = attacked(n)
+    return accuracy_under(attack, load(name), Images((x * 255).round().byte(), y), restarts=1, seed=SEED)
+
+
+def test_the_robust_classifier_withstands_the_attack_that_the_regular_one_does_not():
+    stated = FIGURES["attacks"]
+    attack = Attack(stated["radius"], steps=15)
+    robust, regular = under(attack, "robust"), under(attack, "regular")
+    assert robust > regular + 0.4
+    assert robust == pytest.approx(stated["left"]["robust"], abs=0.08)
+    assert regular == pytest.approx(stated["left"]["regular"], abs=0.08)
+
+
+@pytest.mark.parametrize("name", ["regular", "robust"])
+def test_no_image_withstands_an_attack_far_beyond_the_radius(name: str):
+    """Otherwise the gradients would be masked, and what the card states would be no robustness."""
+    assert under(Attack(radius=8.0, steps=30), name, 100) == 0
+
+
+def test_the_card_states_what_attacks_leave():
+    stated = FIGURES["attacks"]["left"]
+    assert stated["robust"] > stated["regular"] + 0.4
+    text = (FOLDER / "CARD.md").read_text(encoding="utf-8")
+    for name, left in stated.items():
+        assert f"| {name} | {FIGURES[name]['accuracy']:.2%} | {left:.2%} |" in text
+
+
+def test_the_judge_names_images_of_each_class_as_the_card_states():
+    x, y = held_out()
+    stated = FIGURES["card"]["judge_by_class"]
+    measured = accuracy_by_class(load("judge"), Images((x[:5000] * 255).round().byte(), y[:5000]))
+    assert measured == pytest.approx(stated, abs=0.05)
+    assert sum(stated.values()) / 10 == pytest.approx(FIGURES["judge"]["accuracy"])
 
 
 @pytest.mark.parametrize("name", ["classifier", "judge"])

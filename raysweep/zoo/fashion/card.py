@@ -13,6 +13,7 @@ from torch.nn import functional
 from raysweep.zoo.obfuscations import Fill, fill_in, interval, table
 
 COLUMNS, ENLARGE = 16, 2
+NETWORKS = ("classifier", "regular", "robust", "judge", "generator", "inpainter")
 REMOVED = (0.25, 0.45, 0.85)  # the colour of what a mask takes away
 
 CARD = """# Fashion-MNIST in the zoo
@@ -31,9 +32,36 @@ the 10 classes. It trained nothing. The 60,000 training images are divided by a 
 {classifier[images]:,} for the classifier, the generator and the inpainter, {judge[images]:,} for the judge, which
 therefore shares no training image with what it judges.
 
+Of the {classifier[images]:,}, the first {regular[images]:,} train the regular and the robust classifier. The other
+{seen[images]:,}, between {fewest:,} and {most:,} of each class, are `zoo://fashion/seen`: real images for a generator
+that a sweep trains against one of these two, from which raysweep removes the class to be generated. They trained
+neither of the two, nor the judge; `classifier`, `generator` and `inpainter` have met them.
+
 Xiao, Rasul and Vollgraf, *Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms* (2017,
 arXiv:1708.07747). MIT licence, © 2017 Zalando SE (LICENSE, beside this card). The weights are Apache-2.0, like
 raysweep.
+
+## Regular and robust classifiers
+
+One architecture, the classifier's; the same images, seed and schedule. `regular` is trained as usual, `robust` on
+images attacked by projected gradient descent (Madry et al., 2018, arXiv:1706.06083; `pgd.py`): from a random place,
+{attacks[training_steps]} steps up the loss within an L2 ball of radius {attacks[radius]}, pixels in [0, 1]. Under a
+stronger attack with the same radius, {attacks[steps]} steps and {attacks[restarts]} restarts (seed {attacks[seed]}), an
+image counts as right only if no restart deceives the network:
+
+| | accuracy, all test images | {attacks[images]:,} of them attacked |
+| --- | --- | --- |
+{attacked}
+
+## Judge
+
+The judge and its features share neither weights nor training images with the regular and the robust classifier, and
+trained on none of `zoo://fashion/seen`: a generator made of these has met nothing that the judge learnt from. The
+judge's accuracy on real test images, by class:
+
+| {classes} |
+| {rule} |
+| {by_class} |
 
 ## Generator
 
@@ -91,7 +119,14 @@ def write_card(figures: dict[str, Any], file: Path) -> None:
     together = figures["generator"]["multiply_adds"] + figures["classifier"]["multiply_adds"]
     text = CARD.format(
         **figures,
-        networks="\n".join(_network(name, figures[name]) for name in ("classifier", "judge", "generator", "inpainter")),
+        networks="\n".join(_network(name, figures[name]) for name in NETWORKS),
+        fewest=min(figures["seen"]["per_class"]),
+        most=max(figures["seen"]["per_class"]),
+        attacked="\n".join(
+            f"| {name} | {figures[name]['accuracy']:.2%} | {left:.2%} |"
+            for name, left in figures["attacks"]["left"].items()
+        ),
+        by_class=" | ".join(f"{share:.1%}" for share in figures["card"]["judge_by_class"].values()),
         distances="\n".join(
             _distance(name, row) for name, rows in figures["card"]["distances"].items() for row in rows
         ),

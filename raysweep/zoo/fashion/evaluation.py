@@ -67,7 +67,7 @@ def recognised(judge: nn.Module, images: Tensor) -> dict[str, int]:
 def accuracy_by_class(net: nn.Module, images: Images) -> dict[str, float]:
     """Of each class's images, the share whose highest logit is their class."""
     right = read(net, images.pixels()).argmax(1) == images.y
-    return {name: float(right[images.y == index].float().mean()) for index, name in enumerate(CLASSES)}
+    return {name: float(right[images.y == index].double().mean()) for index, name in enumerate(CLASSES)}
 
 
 def multiply_adds(net: nn.Module, *example: Tensor) -> int:
