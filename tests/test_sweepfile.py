@@ -250,7 +250,17 @@ def test_a_target_may_be_written_in_any_of_these_ways(path: Path, target: str, e
     assert (found.class_, found.layer, found.unit) == expected
 
 
-OBJECTIVES = ("distortion", "feature_fd", "fid", "kid", "rate_distortion", "response_fd", "sparsity")
+OBJECTIVES = (
+    "classifier_loss",
+    "distortion",
+    "feature_fd",
+    "fid",
+    "kid",
+    "rate_distortion",
+    "response_fd",
+    "seen_fd",
+    "sparsity",
+)
 
 
 @pytest.mark.parametrize(
@@ -350,6 +360,8 @@ def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
     assert {sweep.name: sweep.parsed_space.size for sweep in found} == {
         "am-vocal-minimise": 27,
         "am-vocal": 27,
+        "probegan-fashion": 10,
+        "probegan-fashion-smoke": 2,
         "quickstart": 27,
         "rde-fashion": 16,
         "rde-magnitude-phase": 5,
