@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from raysweep.sweepfile import Sweep, SweepFile
 
 
-GENERATOR = ("generator", "shape")
-"""Of a trained generator's tensors those that make images."""
-
-
 def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str, np.ndarray]:
     """Run the configuration of a `best.yaml` in this process, on a GPU if its hosts had one and there is one here.
 
@@ -77,6 +73,7 @@ def trained_generator(file: SweepFile) -> dict[str, Tensor]:
     """What the winner of a sweep that trains has kept."""
     import torch
 
+    from raysweep.engine.explainers.probegan import GENERATOR
     from raysweep.preflight import located
     from raysweep.record.explanations import read_explanations
     from raysweep.sources import locate
@@ -88,7 +85,7 @@ def trained_generator(file: SweepFile) -> dict[str, Tensor]:
         raise file.located(InputError(rule, key=key, suggestion="Let raysweep best NAME -o best.yaml write one"))
     with located(file):
         found = read_explanations(locate(path, folder=file.folder, key=key))
-    return {name: torch.from_numpy(found[name]) for name in GENERATOR}
+    return {name: torch.from_numpy(found[name]) for name in GENERATOR if name in found}
 
 
 def media_of(best: str | Path) -> str:

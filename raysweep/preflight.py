@@ -175,6 +175,7 @@ def workload_spec(file: SweepFile) -> Any:
     return WorkloadSpec(
         method=sweep.method.name,
         options=sweep.method.model_dump(exclude={"name", "trained"}),
+        trained=getattr(sweep.method, "trained", None) if sweep.method.name == "biggan_am" else None,
         generator=source(sweep.models.generator),
         inpainter=source(sweep.models.inpainter),
         classifier=source(sweep.models.classifier) or classifiers[0][1],

@@ -16,11 +16,11 @@ from raysweep.search.samplers import check_sampler
 if TYPE_CHECKING:
     from raysweep.sweepfile import Sweep
 
-GANS = ("probegan", "probegan_naive", "probegan_oracle")
+GANS = ("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am")
 OF_MASKS = ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid")
 OF_GANS = ("seen_fd", "classifier_loss", "feature_fd", "kid", "fid")
 OBJECTIVES = {"am": ("response_fd", "feature_fd", "kid", "fid"), "rde": OF_MASKS, "rde_pursuit": OF_MASKS}
-OBJECTIVES |= dict.fromkeys(GANS, OF_GANS)
+OBJECTIVES |= dict.fromkeys(GANS, OF_GANS) | {"probegan_naive": OF_GANS[1:], "biggan": OF_GANS[:1]}
 """What each method can be scored by."""
 USES = {"patch": ("components", "patches"), "fill_value": ("fill", "constant"), "blur": ("fill", "blur")}
 """Keys of a method that only one choice of another key reads."""
@@ -89,6 +89,10 @@ def _check_training(sweep: Sweep) -> None:
         raise InputError(rule, key="space.classifier", suggestion=hint)
     if not trains:
         return
+    if sweep.method.name == "biggan_am" and getattr(sweep.method, "trained", None) is None:
+        rule = "must be given: the generator that biggan_am searches in"
+        hint = "Run a sweep of biggan first, and let raysweep best NAME -o best.yaml write its generator"
+        raise InputError(rule, key="method.trained", suggestion=hint)
     if sweep.images is None:
         raise InputError(f"must be given: {sweep.method.name} trains on them", key="images")
     if sweep.target.class_ is None:

@@ -100,12 +100,13 @@ class PursuitKeys(MaskKeys):
 
 
 class GanKeys(_Keys):
-    """Networks that are trained: ProbeGAN, its naive baseline, and its oracle, which is shown the target class.
+    """Generators of classes: ProbeGAN, its naive baseline, its oracle, a conditional GAN, and a search in one.
 
-    `trained` is in a winner's file: the generator that `explain` makes images with. A sweep trains its own.
+    `trained` is the generator that `biggan_am` searches in, and in a winner's file the one that `explain` makes images
+    with; other sweeps train their own.
     """
 
-    name: Literal["probegan", "probegan_naive", "probegan_oracle"]
+    name: Literal["probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am"]
     trained: str | None = None
 
 

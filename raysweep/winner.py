@@ -14,7 +14,6 @@ import yaml
 
 from raysweep.champion import FILES, carry
 from raysweep.errors import InputError
-from raysweep.explain import GENERATOR
 from raysweep.methods import METHODS
 from raysweep.objectives.preference import KNEE
 from raysweep.outcome import SweepResult
@@ -51,7 +50,7 @@ def trained_tensors(result: SweepResult) -> dict[str, Any]:
     found = result.tensors(result.best) if result.best else {}
     if not found:
         raise InputError("the winner's generator is not there any more", value=result.name)
-    return {name: found[name] for name in GENERATOR}
+    return {name: found[name] for name in ("generator", "shape", "embedding") if name in found}
 
 
 def best_text(result: SweepResult, document: dict[str, Any], *remarks: str) -> str:

@@ -6,6 +6,7 @@ hash of all that it depends on, so that whoever finds it may use it.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import threading
@@ -24,7 +25,7 @@ from raysweep.engine.trajectory import kept
 from raysweep.engine.workload import COMPARE_FEATURES, Workload
 from raysweep.errors import TrialFailed
 from raysweep.methods.method import State
-from raysweep.models.readout import Readout
+from raysweep.models.readout import Readout, features_readout
 from raysweep.objectives.bootstrap import resamples
 from raysweep.objectives.frechet import Reference, score_frechet
 from raysweep.objectives.kid import KernelReference, score_kid
@@ -69,6 +70,11 @@ class Scorer:
             for one in workload.spec.objectives
             if one.name in COMPARE_FEATURES
         }
+        self._fitted = [one.name for one in workload.spec.objectives]
+        if isinstance(workload.explainer, GanExplainer) and workload.judge and "seen_fd" not in self._features:
+            judge = copy.deepcopy(workload.judge.module)
+            self._features["seen_fd"] = features_readout(judge, None, key="models.judge").to(device)
+            self._fitted.append("seen_fd")
         self._reference = self._load_reference(folder)
 
     def score(self, state: State, values: dict[str, float]) -> Scored:
@@ -155,7 +161,7 @@ class Scorer:
         """
         path = folder / f"reference-{self._reference_key()}.npz"
         if not path.exists():
-            fitted = {one.name: self._fit(one.name) for one in self._specs}
+            fitted = {name: self._fit(name) for name in self._fitted}
             arrays: dict[str, Any] = {f"{name}/{k}": v for name, found in fitted.items() for k, v in found.items()}
             with whole_once(path) as partial, partial.open("wb") as file:
                 np.savez(file, **arrays)
@@ -184,14 +190,14 @@ class Scorer:
             return {}
         if name == "seen_fd":
             labels = range(len(self.workload.data.classes))
-            fitted = {label: self._fitted(name, self._classes.of_class(label)) for label in labels}
+            fitted = {label: self._reference_of(name, self._classes.of_class(label)) for label in labels}
             return {f"{label}/{key}": value for label, found in fitted.items() for key, value in found.items()}
         if name == "kid":
             pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]
             return asdict(KernelReference.fit(self._show.batched(self._features[name], data[np.sort(pick)])))
-        return self._fitted(name, self.workload.explainer.real)
+        return self._reference_of(name, self.workload.explainer.real)
 
-    def _fitted(self, name: str, real: np.ndarray) -> dict[str, np.ndarray]:
+    def _reference_of(self, name: str, real: np.ndarray) -> dict[str, np.ndarray]:
         return Reference.fit(self._show.batched(self._features[name], torch.from_numpy(real))).to_arrays()
 
     def _part(self, name: str) -> dict[str, np.ndarray]:

@@ -61,6 +61,7 @@ class WorkloadSpec:
             float32.
         folder: the sweep file's own folder.
         images: real data that networks are trained on.
+        trained: file of a generator that a method searches in.
         classifiers: named ones that a trial's configuration chooses from; `classifier` is the first.
     """
 
@@ -83,6 +84,7 @@ class WorkloadSpec:
     inpainter: ModelSource | None = None
     each: str | None = None
     images: str | None = None
+    trained: str | None = None
     classifiers: tuple[tuple[str, ModelSource], ...] = ()
 
     @property

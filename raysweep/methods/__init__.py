@@ -7,14 +7,25 @@ and stopped is the engine's affair.
 from __future__ import annotations
 
 from raysweep.methods.am import ActivationMaximisation
+from raysweep.methods.biggan_am import BigGanAm
 from raysweep.methods.method import Bound, Method, Rows, State, by_row
-from raysweep.methods.probegan import Naive, Oracle, ProbeGan
+from raysweep.methods.probegan import BigGan, Naive, Oracle, ProbeGan
 from raysweep.methods.pursuit import MatchingPursuit
 from raysweep.methods.rde import RateDistortion
 from raysweep.methods.row_method import Loss, RowMethod
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (ActivationMaximisation, RateDistortion, MatchingPursuit, ProbeGan, Naive, Oracle)
+    method.name: method
+    for method in (
+        ActivationMaximisation,
+        RateDistortion,
+        MatchingPursuit,
+        ProbeGan,
+        Naive,
+        Oracle,
+        BigGan,
+        BigGanAm,
+    )
 }
 
 __all__ = ["METHODS", "Bound", "Loss", "Method", "RowMethod", "Rows", "State", "by_row"]

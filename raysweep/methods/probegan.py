@@ -13,8 +13,7 @@ AAAI 2022; constants as in the authors' code for CIFAR-10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,41 +23,13 @@ from torch.nn import functional
 
 from raysweep.methods.adam import adam_step
 from raysweep.methods.flat import Flat
-from raysweep.methods.method import Bound, Method, Rows, State, Turn
-from raysweep.methods.noise import fresh_normal, fresh_uniform, normal
+from raysweep.methods.gan import GanMethod, RealImages
+from raysweep.methods.method import Bound, Rows, State, Turn
+from raysweep.methods.noise import fresh_uniform, normal
 from raysweep.models.biggan import DEVIATION, Discriminator, Generator
 
-STANDING, STANDING_BATCH = 16, 64
-"""Batches that the generator's batch statistics are the mean of, when it is looked at, and images of each."""
 MEMORY = 0.99
 """How slowly the losses that are reported forget."""
-
-
-@dataclass(frozen=True)
-class RealImages:
-    """What the discriminator compares with.
-
-    Args:
-        x: [N, channels, size, size] in [low, high].
-        y: class of each, int64 [N].
-        classes: how many there are.
-        low, high: what black and white are.
-    """
-
-    x: Tensor
-    y: Tensor
-    classes: int
-    low: float = 0.0
-    high: float = 1.0
-
-    def without(self, target: int) -> RealImages:
-        """The images of all other classes."""
-        kept = self.y != target
-        return RealImages(self.x[kept], self.y[kept], self.classes, self.low, self.high)
-
-    def to(self, device: torch.device) -> RealImages:
-        """The same images on a device."""
-        return RealImages(self.x.to(device), self.y.to(device), self.classes, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -69,18 +40,10 @@ class Batch:
     y: Tensor
 
 
-class ProbeGan(Method):
-    """Generator and discriminator, trained from nothing; a row is a whole training and a step one of the generator's.
-
-    Args:
-        images: real ones; those of the target class are left out.
-        classifiers: what is probed, images as they are -> logits [B, classes]; `classifier` says which.
-        target: the class y*.
-        dtype: of the networks.
-    """
+class ProbeGan(GanMethod):
+    """Generator and discriminator, trained from nothing: a row is one training, a step is one of the generator's."""
 
     name = "probegan"
-    trains = True
     hyperparameters = {  # noqa: RUF012
         "generator_lr": Bound(0, open=True, default=2e-4),
         "discriminator_lr": Bound(0, open=True, default=2e-4),
@@ -102,6 +65,11 @@ class ProbeGan(Method):
         "replicate": Bound(0, whole=True, default=0, usual=0),
     }
 
+    conditional = True
+    """Whether the head that knows the classes takes part."""
+    unconditional = True
+    """Whether the head that knows none takes part, and the classifier."""
+
     def __init__(
         self,
         images: RealImages,
@@ -109,19 +77,13 @@ class ProbeGan(Method):
         target: int,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.images, self.target, self.dtype = self._shown(images, target), target, dtype
-        self.classifiers, self.classes = list(classifiers), images.classes
-        self.seen = [label for label in range(self.classes) if self._is_seen(label)]
-        self._networks = cache(self._made)
+        super().__init__(images, classifiers, target, dtype)
+        self._discriminators = cache(self._discriminator)
 
-    def begin(self, rows: Rows) -> State:
+    def started(self, rows: Rows) -> State:
         """Weights from the seed and the replicate; the average generator is the generator."""
-        each = [self._begun(_row(rows, index)) for index in range(len(rows))]
-        return {name: torch.cat([one[name] for one in each]) for name in each[0]}
-
-    def _begun(self, rows: Rows) -> State:
         state: State = {}
-        generator, discriminator = self._networks(*_shape(rows))
+        generator, discriminator = self._networks(rows)
         starts = {"generator": generator.start, "discriminator": discriminator.start}
         for name, start in starts.items():
 
@@ -135,7 +97,7 @@ class ProbeGan(Method):
 
     def turn(self, state: State, partial: dict[str, Tensor], rows: Rows, fresh: bool) -> Turn:
         """The discriminator's steps, then one of the generator's."""
-        generator, discriminator = self._networks(*_shape(rows))
+        generator, discriminator = self._networks(rows)
         state = {name: value.clone() if name.endswith("buffers") else value for name, value in state.items()}
         losses: dict[str, Tensor] = {}
         for draw in range(int(rows["discriminator_steps"])):
@@ -165,17 +127,14 @@ class ProbeGan(Method):
         (fake_c, real_c), (fake_u, real_u) = (
             both.chunk(2) for both in discriminator(torch.cat([fake.x, real.x]), torch.cat([fake.y, real.y]))
         )
-        mix = fresh_uniform(key, len(fake.y), stream="mix")[0].to(real.x)
-        terms = {
-            "conditional": hinge(real_c, fake_c, self._counts(fake.y)),
-            "unconditional": wasserstein(real_u, fake_u, float(rows["drift"])),
-            "penalty": gradient_penalty(discriminator.critic, real.x, fake.x, mix),
-        }
-        penalty, weight = float(rows["penalty_weight"]), float(rows["unconditional_weight"])
-        loss = weight * (terms["unconditional"] + penalty * terms["penalty"])
+        terms = dict[str, Tensor]()
         if self.conditional:
-            loss = loss + float(rows["conditional_weight"]) * terms["conditional"]
-        return loss, {f"discriminator.{name}": value for name, value in terms.items()}
+            terms["conditional"] = hinge(real_c, fake_c, self._counts(fake.y))
+        if self.unconditional:
+            mix = fresh_uniform(key, len(fake.y), stream="mix")[0].to(real.x)
+            terms["unconditional"] = wasserstein(real_u, fake_u, float(rows["drift"]))
+            terms["penalty"] = gradient_penalty(discriminator.critic, real.x, fake.x, mix)
+        return _weighted(terms, rows), {f"discriminator.{name}": value for name, value in terms.items()}
 
     def generator_loss(
         self, generator: Generator, discriminator: Discriminator, rows: Rows
@@ -183,63 +142,19 @@ class ProbeGan(Method):
         """The loss of a step's generator update, and its terms."""
         fake = self._fakes(generator, self._key(rows, -1), rows)
         fake_c, fake_u = discriminator(fake.x, fake.y)
-        logits = self.classifiers[int(rows["classifier"])](self._as_data(fake.x))
-        terms = {
-            "conditional": -mean_of(fake_c, self._counts(fake.y)),
-            "unconditional": -fake_u.mean() + float(rows["drift"]) * fake_u.square().mean(),
-            "classifier": functional.cross_entropy(logits.to(fake_u.dtype), fake.y),
-        }
-        loss = float(rows["unconditional_weight"]) * terms["unconditional"]
-        loss = loss + float(rows["classifier_weight"]) * terms["classifier"]
+        terms = dict[str, Tensor]()
         if self.conditional:
-            loss = loss + float(rows["conditional_weight"]) * terms["conditional"]
-        return loss, {f"generator.{name}": value for name, value in terms.items()}
-
-    def looked_at(self, kept: dict[str, Tensor]) -> Generator:
-        """The average generator, ready to make images each for itself: its batch statistics are those of all classes.
-
-        Args:
-            kept: of one row.
-        """
-        (shape,) = kept["shape"].tolist()
-        flat, _ = self._networks(*shape)
-        buffers = flat.start(torch.zeros, torch.ones)[1]
-        flat.load(kept["generator"][0].clone(), buffers, learns=False)
-        generator = flat.module
-        with torch.no_grad(), _cumulative(generator):
-            for index in range(STANDING):
-                key = tuple(torch.tensor([one], device=buffers.device) for one in (index, shape[1]))
-                z = self._latents(key, STANDING_BATCH, shape[1])
-                y = torch.arange(STANDING_BATCH, device=z.device) % self.classes
-                generator(z, y)
-        return generator.eval()
-
-    def images_of(self, generator: Generator, seed: int, label: int, examples: Tensor) -> Tensor:
-        """Images of a class in the data's own range, one an example: the same latents for every generator.
-
-        Args:
-            examples: int64 [B].
-        """
-        latent = generator.parts * generator.chunk
-        z = fresh_normal((torch.full_like(examples, seed), examples), latent, stream="look").to(self.dtype)
-        return self._as_data(generator(z, torch.full_like(examples, label)))
-
-    def explain(self, kept: dict[str, Tensor]) -> Tensor:
-        """An image of the target class."""
-        return self.images_of(self.looked_at(kept), 0, self.target, torch.zeros(1, dtype=torch.int64))
-
-    conditional = True
-    """Whether the head that knows the classes takes part."""
-
-    def _shown(self, images: RealImages, target: int) -> RealImages:
-        return images.without(target)
-
-    def _is_seen(self, label: int) -> bool:
-        return label != self.target
+            terms["conditional"] = -mean_of(fake_c, self._counts(fake.y))
+        if self.unconditional:
+            logits = self.classifiers[int(rows["classifier"])](self.as_data(fake.x))
+            terms["unconditional"] = -fake_u.mean() + float(rows["drift"]) * fake_u.square().mean()
+            terms["classifier"] = functional.cross_entropy(logits.to(fake_u.dtype), fake.y)
+        return _weighted(terms, rows), {f"generator.{name}": value for name, value in terms.items()}
 
     def _classes(self, key: tuple[Tensor, ...], count: int) -> Tensor:
-        """Classes of fakes: any, each as often (class dilution)."""
-        return (fresh_uniform(key, count, stream="class")[0] * self.classes).long()
+        """Classes of fakes: all that are made, each as often (class dilution)."""
+        place = (fresh_uniform(key, count, stream="class")[0] * len(self.made)).long()
+        return torch.tensor(self.made, device=place.device)[place]
 
     def _counts(self, y: Tensor) -> Tensor:
         """Which fakes are of classes that D_c has seen."""
@@ -248,18 +163,12 @@ class ProbeGan(Method):
     def _fakes(self, generator: nn.Module, key: tuple[Tensor, ...], rows: Rows) -> Batch:
         count = int(rows["batch"])
         y = self._classes(key, count)
-        return Batch(generator(self._latents(key, count, int(rows["latent"])), y), y)
+        return Batch(generator(self.latents(key, count, int(rows["latent"])), y), y)
 
     def _reals(self, key: tuple[Tensor, ...], count: int) -> Batch:
         index = (fresh_uniform(key, count, stream="image")[0].double() * len(self.images.y)).long()
         span = (self.images.high - self.images.low) / 2
         return Batch(((self.images.x[index] - self.images.low) / span - 1).to(self.dtype), self.images.y[index])
-
-    def _latents(self, key: tuple[Tensor, ...], count: int, latent: int) -> Tensor:
-        return fresh_normal(key, count * latent, stream="latent").view(count, latent).to(self.dtype)
-
-    def _as_data(self, x: Tensor) -> Tensor:
-        return self.images.low + (x + 1) * ((self.images.high - self.images.low) / 2)
 
     def _key(self, rows: Rows, draw: int) -> tuple[Tensor, ...]:
         return rows.seed, rows["replicate"].long(), rows.step, torch.full_like(rows.step, draw)
@@ -276,12 +185,13 @@ class ProbeGan(Method):
             kept[f"kept.{name}"] = torch.lerp(value, state.get(f"kept.{name}", value), memory)
         return kept
 
-    def _made(self, width: int, latent: int, embedding: int) -> tuple[Flat[Generator], Flat[Discriminator]]:
+    def _networks(self, rows: Rows) -> tuple[Flat[Generator], Flat[Discriminator]]:
+        return self._generators(*_shape(rows)), self._discriminators(int(rows["width"]))
+
+    def _discriminator(self, width: int) -> Flat[Discriminator]:
         channels, size = self.images.x.shape[1:3]
-        generator = Generator(self.classes, size, channels, width, latent, embedding)
-        discriminator = Discriminator(self.classes, size, channels, width)
-        device = self.images.x.device
-        return Flat(generator.to(device, self.dtype)), Flat(discriminator.to(device, self.dtype))
+        made = Discriminator(self.classes, size, channels, width)
+        return Flat(made.to(self.images.x.device, self.dtype))
 
 
 class Naive(ProbeGan):
@@ -289,21 +199,22 @@ class Naive(ProbeGan):
 
     name = "probegan_naive"
     conditional = False
-
-    def _classes(self, key: tuple[Tensor, ...], count: int) -> Tensor:
-        return torch.full((count,), self.target, device=key[0].device)
+    makes = "target"
 
 
 class Oracle(ProbeGan):
     """The upper bound ORACLE: the images show the target class, and all classes are seen."""
 
     name = "probegan_oracle"
+    shows_target = True
 
-    def _shown(self, images: RealImages, target: int) -> RealImages:
-        return images
 
-    def _is_seen(self, label: int) -> bool:
-        return True
+class BigGan(ProbeGan):
+    """A conditional GAN of the classes that are seen, which probes nothing: what BigGAN-AM searches in."""
+
+    name = "biggan"
+    unconditional = False
+    makes = "seen"
 
 
 def hinge(real: Tensor, fake: Tensor, counts: Tensor) -> Tensor:
@@ -337,23 +248,16 @@ def mean_of(values: Tensor, counts: Tensor) -> Tensor:
     return torch.where(counts, values, 0.0).sum() / counts.sum().clamp(min=1)
 
 
-@contextmanager
-def _cumulative(generator: nn.Module) -> Iterator[None]:
-    """Batch statistics begin anew, and each batch counts as much as any other."""
-    norms = [one for one in generator.modules() if isinstance(one, nn.BatchNorm2d)]
-    generator.train()
-    for one in norms:
-        one.reset_running_stats()
-        one.momentum = None
-    yield
-    for one in norms:
-        one.momentum = 0.1
-
-
-def _row(rows: Rows, index: int) -> Rows:
-    """One of them."""
-    seed, example, step, draw = (part[index : index + 1] for part in rows.key)
-    return Rows(seed, example, step, draw, {name: value[index : index + 1] for name, value in rows.values.items()})
+def _weighted(terms: dict[str, Tensor], rows: Rows) -> Tensor:
+    """The loss that terms make."""
+    unconditional = float(rows["unconditional_weight"])
+    weights = {
+        "conditional": float(rows["conditional_weight"]),
+        "unconditional": unconditional,
+        "penalty": unconditional * float(rows["penalty_weight"]),
+        "classifier": float(rows["classifier_weight"]),
+    }
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
 def _shape(rows: Rows) -> tuple[int, int, int]:

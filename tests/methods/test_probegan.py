@@ -15,8 +15,9 @@ from raysweep.engine.engine import Engine
 from raysweep.engine.row_store import RowStore
 from raysweep.engine.trajectory import TrajectoryId, kept
 from raysweep.methods import Rows
+from raysweep.methods.gan import RealImages
 from raysweep.methods.method import State
-from raysweep.methods.probegan import Naive, Oracle, ProbeGan, RealImages, gradient_penalty, hinge, wasserstein
+from raysweep.methods.probegan import BigGan, Naive, Oracle, ProbeGan, gradient_penalty, hinge, wasserstein
 from raysweep.models.biggan import Discriminator, Generator
 
 TARGET, CLASSES = 2, 4
@@ -118,7 +119,7 @@ class Script:
 
         key = self.one._key(rows_at(self.one, step), draw)
         y = self.one._classes(key, 6)
-        z = self.one._latents(key, 6, 12)
+        z = self.one.latents(key, 6, 12)
         real = self.one._reals(key, 6)
         mix = fresh_uniform(key, 6, stream="mix")[0].double()
         return self.generator(z, y), y, real.x, real.y, mix
@@ -178,7 +179,7 @@ def test_fakes_are_of_all_classes_alike_and_naively_of_the_target_alone() -> Non
 def test_the_naive_baseline_does_not_move_the_head_that_knows_classes() -> None:
     one = method(Naive)
     begin, state = one.begin(rows_at(one, 0)), trained(one, 3)
-    _, discriminator = one._networks(1, 12, 4)
+    _, discriminator = one._networks(rows_at(one, 0))
     moved = {
         name: not torch.equal(begin["discriminator"][0][place], state["discriminator"][0][place])
         for (name, _), place in discriminator._places(discriminator.parameters)
@@ -188,6 +189,26 @@ def test_the_naive_baseline_does_not_move_the_head_that_knows_classes() -> None:
         "conditional.bias",
         "embedding.weight",
     ]
+
+
+def test_the_conditional_gan_knows_no_target_and_no_classifier() -> None:
+    real = images()
+    real.x[real.y == TARGET] = torch.nan
+    broken = classifier()
+    broken[1].weight.fill_(torch.nan)
+    one = BigGan(real, [broken], TARGET, dtype=torch.float64)
+    begin, state = one.begin(rows_at(one, 0)), trained(one, 3)
+    assert all(torch.isfinite(value).all() for value in state.values())
+    assert TARGET not in one._classes(one._key(rows_at(one, 0), 0), 64).tolist()
+    moved = state["discriminator"][0] != begin["discriminator"][0]
+    _, discriminator = one._networks(rows_at(one, 0))
+    still = [name for (name, _), at in discriminator._places(discriminator.parameters) if not moved[at].any()]
+    assert still == ["unconditional.weight", "unconditional.bias"]
+    generator, _ = one._networks(rows_at(one, 0))
+    generator.load(state["generator"][0], state["generator.buffers"][0], learns=False)
+    table = generator.module.shared.weight.clone()
+    generator.load(begin["generator"][0], begin["generator.buffers"][0], learns=False)
+    assert torch.equal(table[TARGET], generator.module.shared.weight[TARGET])
 
 
 def test_the_penalty_pulls_at_the_head_without_classes_alone() -> None:
@@ -276,9 +297,12 @@ def test_a_classifier_is_chosen_by_a_hyper_parameter() -> None:
 
 def test_images_are_each_their_own_and_in_the_datas_range() -> None:
     one = method()
-    generator = one.looked_at(kept(trained(one, 2)))
-    four = one.images_of(generator, 7, TARGET, torch.arange(4))
+    found = kept(trained(one, 2))
+    generator = one.looked_at(found)
+    four = one.images_of(generator, found, 7, TARGET, torch.arange(4))
     assert four.shape == (4, 1, 28, 28)
     assert 0 <= float(four.min()) <= float(four.max()) <= 1
-    torch.testing.assert_close(one.images_of(generator, 7, TARGET, torch.tensor([2])), four[2:3], rtol=0, atol=1e-12)
-    assert one.explain(kept(trained(one, 2))).shape == (1, 1, 28, 28)
+    torch.testing.assert_close(
+        one.images_of(generator, found, 7, TARGET, torch.tensor([2])), four[2:3], rtol=0, atol=1e-12
+    )
+    assert one.explain(found).shape == (1, 1, 28, 28)

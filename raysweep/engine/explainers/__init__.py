@@ -15,9 +15,7 @@ EXPLAINERS: dict[str, type[Explainer]] = {
     "am": AmExplainer,
     "rde": RdeExplainer,
     "rde_pursuit": PursuitExplainer,
-    "probegan": GanExplainer,
-    "probegan_naive": GanExplainer,
-    "probegan_oracle": GanExplainer,
+    **dict.fromkeys(("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am"), GanExplainer),
 }
 
 __all__ = ["EXPLAINERS", "Explainer", "Found"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from raysweep.data import Dataset
@@ -14,17 +17,20 @@ from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers.explainer import Explainer, Found
 from raysweep.errors import InputError
 from raysweep.methods import METHODS, Method
-from raysweep.methods.probegan import ProbeGan, RealImages
+from raysweep.methods.gan import GanMethod, RealImages
 from raysweep.models.biggan import check_images
 from raysweep.models.fit import check_data_fit, check_gradient
 from raysweep.models.independence import check_rows_independent
 from raysweep.models.prepare import prepare
 from raysweep.models.readout import Readout
 from raysweep.models.squashed import check_unsquashed
+from raysweep.sources import locate
 
 if TYPE_CHECKING:
     from raysweep.engine.showing import Showing
 
+GENERATOR = ("generator", "shape", "embedding")
+"""What makes images again, of what a row has kept."""
 SHEET = 12
 """Images of each class that are kept for people."""
 
@@ -43,7 +49,26 @@ class GanExplainer(Explainer):
     def stepping(self) -> dict[str, Any]:
         """The images, the class that they are shown without, and what is probed."""
         classifiers = [model.fingerprint for model in self.workload.classifiers.values()]
-        return {"images": self.images.fingerprint, "target": self.target, "classifiers": classifiers}
+        found = {"images": self.images.fingerprint, "target": self.target, "classifiers": classifiers}
+        if self.trained is not None:
+            found["trained"] = hashlib.sha256(self.trained["generator"].numpy().tobytes()).hexdigest()
+        return found
+
+    @cached_property
+    def trained(self) -> dict[str, Tensor] | None:
+        """The generator that the method searches in, as another sweep has kept it; None where it trains its own."""
+        name, key = self.workload.spec.trained, "method.trained"
+        if name is None:
+            return None
+        path = locate(name, folder=self.workload.folder, key=key)
+        try:
+            found = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"cannot be read: {error}", key=key, value=name) from None
+        if not {"generator", "shape"} <= found.keys():
+            rule = "must be the generator of a winner, as raysweep best -o writes it"
+            raise InputError(rule, key=key, value=name)
+        return {part: found[part] for part in ("generator", "shape")}
 
     @property
     def real(self) -> np.ndarray:
@@ -108,7 +133,7 @@ class GanExplainer(Explainer):
             check_unsquashed(readout, data, key=key)
             check_rows_independent(readout, self.example, key=key)
             check_gradient(readout, self.example, key=key)
-        _ = self.target
+        _ = self.target, self.trained
 
     def build(self, device: torch.device, dtype: torch.dtype) -> Method:
         """The method, with networks of its own."""
@@ -121,17 +146,18 @@ class GanExplainer(Explainer):
             for model in self.workload.classifiers.values()
         ]
         kind: Any = METHODS[self.workload.spec.method]
-        method: ProbeGan = kind(images.to(device), classifiers, self.target, dtype=dtype)
+        given = {} if self.trained is None else {"trained": self.trained}
+        method: GanMethod = kind(images.to(device), classifiers, self.target, dtype=dtype, **given)
         return method
 
     def found(self, show: Showing, kept: dict[str, Tensor], values: dict[str, float]) -> Found:
         """Images of the target class, as many of every other, and what the probed classifier says of the first."""
         method, seed = show.method, self.workload.spec.seed
-        generator = method.looked_at({name: value.to(show.device) for name, value in kept.items()})
+        generator = method.looked_at(kept)
         examples = torch.arange(self.workload.spec.examples)
         made = {
-            label: show.batched(partial(method.images_of, generator, seed, label), examples)
-            for label in range(method.classes)
+            label: show.batched(partial(method.images_of, generator, kept, seed, label), examples)
+            for label in sorted({*method.made, self.target})
         }
         target = made[self.target]
         logits = show.batched(method.classifiers[int(values["classifier"])], torch.from_numpy(target))
@@ -141,7 +167,7 @@ class GanExplainer(Explainer):
         tensors = {
             "classes": np.stack([images[:SHEET] for images in made.values()]).astype(np.float32),
             "unseen": np.array([label not in method.seen for label in made]),
-            **{name: kept[name].cpu().numpy() for name in ("generator", "shape")},
+            **{name: kept[name].cpu().numpy() for name in GENERATOR if name in kept},
         }
         return Found(target, tensors, numbers, made)
 

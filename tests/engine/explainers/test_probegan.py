@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from raysweep.engine.engine import Engine
 from raysweep.engine.explainers.probegan import GanExplainer
@@ -104,7 +105,7 @@ def test_the_objective_is_the_mean_distance_of_the_classes_that_are_seen(make: M
     features, data, distances = workload.features("seen_fd"), workload.data, []
     with torch.no_grad():
         for label in range(3):
-            made = method.images_of(generator, 0, label, torch.arange(8))  # type: ignore[attr-defined]
+            made = method.images_of(generator, state, 0, label, torch.arange(8))  # type: ignore[attr-defined]
             real = torch.from_numpy(data.x[data.y == label])
             distances.append(frechet_distance(features(made).numpy(), Reference.fit(features(real).numpy())))
     assert found.objectives["seen_fd"].value == pytest.approx((distances[0] + distances[2]) / 2, rel=1e-4)
@@ -140,6 +141,32 @@ def test_selection_does_not_look_at_the_targets_real_images(make: Make, tmp_path
     np.savez(tmp_path / "test.npz", **arrays)
     after = scored(make(), tmp_path / "two").objectives
     assert {name: score.value for name, score in after.items()} == {name: score.value for name, score in before.items()}
+
+
+def test_a_search_in_another_sweeps_generator_is_scored_like_a_training(make: Make, tmp_path: Path) -> None:
+    conditional = make(method="biggan", objectives=(ObjectiveSpec("seen_fd", network(seed=3)),))
+    before = scored(conditional, tmp_path)
+    save_file({name: before.tensors[name] for name in ("generator", "shape")}, tmp_path / "gan.safetensors")
+    workload = make(method="biggan_am", trained="gan.safetensors")
+    state = trained(workload, 3, samples=4.0)
+    found = Scorer(workload, 1, CPU, tmp_path).score(state, {})
+    assert found.objectives["seen_fd"].value == pytest.approx(before.objectives["seen_fd"].value)  # the classes' own
+    assert found.metrics["target_fd"] != before.metrics["target_fd"]
+    assert found.tensors["embedding"].shape == (1, 4)
+    assert workload.stepping["trained"]
+
+
+@pytest.mark.parametrize(("file", "message"), [("none.safetensors", "must be a file"), ("nets_p.py", "cannot be read")])
+def test_a_search_needs_a_generator_that_can_be_read(make: Make, file: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make(method="biggan_am", trained=file)
+
+
+def test_a_judge_measures_every_class_also_where_nothing_is_chosen_by_them(make: Make, tmp_path: Path) -> None:
+    naive = make(method="probegan_naive", objectives=(ObjectiveSpec("classifier_loss"),))
+    metrics = scored(naive, tmp_path).metrics
+    assert "target_fd" in metrics
+    assert "fd.ring" not in metrics  # it makes nothing but the target
 
 
 def test_a_training_that_diverges_fails_by_name(make: Make) -> None:
