@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,9 +84,9 @@ class GanMethod(Method):
         each = [self.started(_row(rows, index)) for index in range(len(rows))]
         return {name: torch.cat([one[name] for one in each]) for name in each[0]}
 
+    @abstractmethod
     def started(self, rows: Rows) -> State:
         """The state of one row before its first step."""
-        raise NotImplementedError
 
     def looked_at(self, kept: dict[str, Tensor]) -> Generator:
         """The generator, ready to make images each for itself: its batch statistics are those of what it has learnt.
