@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import raysweep
+from raysweep.data.spectrum import spectrum
 from raysweep.errors import InputError
 from raysweep.explain import explain
 from raysweep.outcome import SweepResult
@@ -27,7 +29,7 @@ from raysweep.record.mlflow_recorder import MlflowRecorder
 from raysweep.record.store import local_store, open_client
 from raysweep.sweepfile import load_sweep
 from raysweep.winner import pack_champion, register_winner, write_best, write_explanations_to, write_sweep_report
-from raysweep.words import print_best
+from raysweep.words import print_best, print_explained
 
 SHAPES = """
 import json
@@ -303,6 +305,32 @@ def test_a_sweep_without_a_finished_trial_has_a_report_that_says_why(tmp_path: P
         write_best(result, tmp_path / "best.yaml")
     assert register_winner(result, local_store(tmp_path / "storage")) is None
     assert open_client(local_store(tmp_path / "storage")).search_registered_models() == []
+
+
+def test_what_masks_keep_of_notes_and_remove_can_be_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {
+        "name": "organs",
+        "method": {"name": "rde", "components": "elements", "fill": "mean"},
+        "models": {"classifier": "zoo://notes/classifier"},
+        "data": "zoo://notes/test",
+        "target": "organ",
+        "examples": 2,
+        "space": {"lr": 0.5, "sparsity_weight": 0.1, "steps": 2, "noise_samples": 1},
+        "objective": "distortion",
+    }
+    (tmp_path / "best.yaml").write_text(yaml.safe_dump(keys))
+    found = write_explanations_to(tmp_path / "best.yaml", 2, 15, tmp_path / "out")
+    assert found["unheard"] == [16]  # the data have sixteen waves of each family
+    sounds = [f"15-{part}.wav" for part in ("note", "kept", "removed")]
+    assert [Path(file).name for file in found["files"][2:]] == sounds
+    sample = read_explanations(Path(found["files"][0]))["sample"][0]
+    with wave.open(found["files"][2]) as file:
+        note = np.frombuffer(file.readframes(16000), "<i2") / 32767
+    np.testing.assert_allclose(spectrum(note)[0], sample[0], atol=5e-3)
+    print_explained(found, 2, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert f"1 of them can be heard: the note, what is kept, what is removed, in {tmp_path / 'out' / 'sounds'}" in said
+    assert "1 cannot, as the data have no waves of their notes" in said
 
 
 MELS = """

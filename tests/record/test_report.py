@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ import pytest
 
 from raysweep.data.load import load_data
 from raysweep.record.explanations import write_explanations
+from raysweep.record.note_parts import strung
 from raysweep.record.report import ReportInput, write_report
 from raysweep.record.report.axes import axis_of, label, number_axis
 from raysweep.record.trial import Measured, Milestone, Trial
@@ -166,6 +168,20 @@ def test_sound_is_part_of_the_page(tmp_path: Path) -> None:
     write_explanations(tmp_path / "explanations/0.safetensors", {"explanation": mel})
     text = _report(tmp_path, tmp_path / "r.html", _trials()[:1], media="logmel", audio=audio.VOCAL)
     assert text.count('<audio controls preload="none" src="data:audio/wav;base64,') == 1
+
+
+def test_notes_are_played_whole_and_in_the_parts_of_each_shown_trial(tmp_path: Path) -> None:
+    data = load_data("zoo://notes/test")
+    assert data.waves is not None
+    mask = np.random.default_rng(0).random((4, 2, 256)).astype(np.float32)
+    found = {"explanation": data.x[:4], "sample": data.x[[170, 3, 1, 2]], "mask": mask}
+    write_explanations(tmp_path / "explanations/0.safetensors", found)
+    trials, heard = _trials()[:2], (data.x[: data.heard], data.waves)
+    text = _report(tmp_path, tmp_path / "r.html", trials, media="spectrum", notes=heard)
+    assert re.findall(r'class="sound"><span>(\w+)</span> <audio', text) == ["note", "kept", "removed"]
+    for name, sound in strung([None, *(data.waves[[3, 1, 2]] / 32767)], mask).items():
+        assert base64.b64encode(sound).decode() in text, name
+    assert "<audio" not in _report(tmp_path, tmp_path / "r.html", trials, media="spectrum")
 
 
 @pytest.mark.parametrize(
