@@ -165,7 +165,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         **{role: _sources(models[role]) for role in ModelsKeys.model_fields if role in models},
         **({"images": _trained_on(sweep)} if "images" in sweep else {}),
         "data": sweep["data"]["source"],
-        "objective": "; ".join(ledger.objectives_in_words),
+        "objective": "\n".join(ledger.objectives_in_words),
         "examples": str(sweep["examples"]),
         "seed": str(sweep["seed"]),
         "numerics": ", ".join(f"{key} {value}" for key, value in ledger.numerics.items()),

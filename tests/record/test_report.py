@@ -184,6 +184,37 @@ def test_notes_are_played_whole_and_in_the_parts_of_each_shown_trial(tmp_path: P
     assert "<audio" not in _report(tmp_path, tmp_path / "r.html", trials, media="spectrum")
 
 
+def test_a_long_fact_has_the_width_of_the_page_and_a_line_for_each_objective(folder: Path, tmp_path: Path) -> None:
+    about = {
+        "examples": "20",
+        "objective": "\n".join(f"{name}: what it is, in several words" for name in ("one", "two", "six")),
+    }
+    text = _report(folder, tmp_path / "r.html", _trials()[:1], description=about)
+    assert '<div><dt>examples</dt><dd>20</dd></div><div class="long"><dt>objective</dt>' in text
+    assert "one: what it is, in several words\ntwo: what it is" in text
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    assert re.search(r"\.facts dd {[^}]*white-space: pre-line", style)
+    assert re.search(r"\.facts \.long {[^}]*grid-column: 1 / -1", style)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "words"),
+    [
+        ("knee", "the best of every objective at once"),
+        ({"response_fd": 1, "collapsed": 1}, "the best of response_fd and collapsed at once"),
+    ],
+)
+def test_the_page_says_which_objectives_made_the_best(folder: Path, tmp_path: Path, prefer: object, words: str) -> None:
+    names = ["response_fd", "sparsity", "collapsed"]
+    trials = _trials(2)
+    for trial in trials:
+        (milestone,) = trial.milestones
+        scores = {**milestone.objectives, "collapsed": Measured(0.0, 0.0, 0.0)}
+        trial.milestones[0] = replace(milestone, objectives={name: scores[name] for name in names})
+    text = _report(folder, tmp_path / "r.html", trials, directions=dict.fromkeys(names, "minimise"), prefer=prefer)
+    assert words in text
+
+
 @pytest.mark.parametrize(
     ("value", "short"), [(0.001, "0.001"), (60533.0, "60.5k"), (1_250_000, "1.25M"), (1e-6, "1.00e-06"), ("am", "am")]
 )

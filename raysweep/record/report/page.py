@@ -111,7 +111,8 @@ def _content(sweep: ReportInput) -> dict[str, Any]:
         "cards": [_card(sweep, trial, role) for role, trial in roles],
         "best": ranked[0] if ranked else None,
         "second": ranked[1] if len(ranked) > 1 else None,
-        "headline": [sweep.objective] if sweep.preference.single else list(sweep.directions)[:3],
+        "headline": [sweep.objective] if sweep.preference.single else sweep.preference.counting[:3],
+        "nearest": _nearest(sweep.preference),
         "margin": abs(_value(ranked[1], sweep.objective) - _value(ranked[0], sweep.objective)) if ranked[1:] else None,
         "counts": {state: sum(t.state == state for t in sweep.trials) for state in ("done", "pruned", "failed")},
         "scatters": [(name, scatter(points, name, sweep.objective)) for name in varied] if points else [],
@@ -122,6 +123,13 @@ def _content(sweep: ReportInput) -> dict[str, Any]:
         "rows": _rows(sweep, ranked, roles),
         "stopped": [trial for trial in sweep.trials if trial.state in ("pruned", "failed")],
     }
+
+
+def _nearest(preference: Preference) -> str:
+    """What a trial that several objectives rank comes nearest to the best of."""
+    if len(preference.counting) == len(preference.names):
+        return "every objective"
+    return f"{', '.join(preference.counting[:-1])} and {preference.counting[-1]}"
 
 
 def _roles(ranked: list[Trial]) -> list[tuple[str, Trial]]:
@@ -247,7 +255,7 @@ def _thumbnail(sweep: ReportInput, milestone: Milestone | None) -> str | None:
     explanations = _seen(sweep, _tensors(sweep, milestone))
     if explanations is None:
         return None
-    count = 2 if sweep.media == "logmel" else 4
+    count = 4 if sweep.media == "image" else 2  # other pictures are wide
     strip = draw_sheet(explanations[:count], sweep.media, columns=count, cell=1, paper=_CLEAR)
     return _data_uri("image/png", _png(strip, height=64))
 
