@@ -26,7 +26,7 @@ from raysweep.record.spectra import GROUND, KEPT, LOUDEST, QUIETEST, REMOVED
 CELL, GAP, HEAD = 84, 4, 40
 """Pixels of a picture, between two, and of the lines above them."""
 INK, SOFT, PAPER = (31, 35, 40), (95, 107, 120), (255, 255, 255)
-COMPONENTS = {"patches": "patches of 4 × 4", "pixels": "pixels"}
+COMPONENTS = {"patches": ("patches", "of 4 by 4"), "pixels": ("pixels", "")}
 FILLS = {"gaussian": "Gaussian noise", "blur": "blur", "inpainter": "inpainter"}
 
 
@@ -83,7 +83,7 @@ def fills(storage: Path, rows: int = 4) -> Image.Image:
             trial, found = winner(storage, f"rde-fashion-{components}-{fill}")
             sample = found["sample"][:rows]
             if not columns:
-                columns.append(Column(named, "", pictures(sample, "image")))
+                columns.append(Column(*named, pictures(sample, "image")))
             elif not np.array_equal(pictures(sample, "image"), columns[0].cells):
                 raise SystemExit(f"rde-fashion-{components}-{fill} explains other samples")
             scores = trial.result.objectives
