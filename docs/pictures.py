@@ -1,7 +1,10 @@
-"""Draws the pictures of masks in results.md out of the winners of finished sweeps.
+"""Makes the pictures and sounds of masks in results.md out of the winners of finished sweeps.
 
-python docs/pictures.py fills STORAGE docs/rde-fills.png
-python docs/pictures.py notes STORAGE docs/rde-notes.png
+    python docs/pictures.py fills STORAGE docs/rde-fills.png
+    python docs/pictures.py notes STORAGE docs/rde-notes.png
+    python docs/pictures.py sounds STORAGE docs/rde-notes.wav
+
+results.md says which sweeps.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from raysweep.data.audio import write_wav
 from raysweep.data.load import load_data
 from raysweep.data.spectrum import NOTE
+from raysweep.data.waves import waves_of
 from raysweep.outcome import SweepResult
+from raysweep.record.note_parts import parts_of
 from raysweep.record.overlay import over_images
 from raysweep.record.sheets import enlarge, pictures
 from raysweep.record.spectra import GROUND, KEPT, LOUDEST, QUIETEST, REMOVED
@@ -129,8 +135,20 @@ def notes(storage: Path, name: str = "rde-notes", shown: int = 6) -> Any:
     return figure
 
 
+def sounds(storage: Path, name: str = "rde-notes", heard: int = 3) -> np.ndarray:
+    """The first of those notes, each followed by what its mask keeps and what it removes."""
+    _, found = winner(storage, name)
+    data = load_data("zoo://notes/test")
+    waves = waves_of(found["sample"][:heard], data.x, data.waves)
+    parts = [parts_of(wave, mask) for wave, mask in zip(waves, found["mask"], strict=False) if wave is not None]
+    return np.concatenate([sound for three in parts for sound in three.values()])
+
+
 def main(kind: str, storage: str, out: str) -> None:
-    """Draw one of the pictures."""
+    """Make one of them."""
+    if kind == "sounds":
+        write_wav(out, sounds(Path(storage)), NOTE.sample_rate)
+        return
     if kind == "fills":
         sheet = fills(Path(storage))
     else:
