@@ -18,6 +18,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import raysweep
+from raysweep.champion import carry
+from raysweep.data.load import load_data
 from raysweep.data.spectrum import spectrum
 from raysweep.errors import InputError
 from raysweep.explain import explain
@@ -205,6 +207,20 @@ def test_a_champion_that_explains_samples_brings_them_and_the_parts_along(case: 
         np.testing.assert_array_equal(found[part], value)
     shown = write_explanations_to(folder / "best.yaml", 2, 0, tmp_path / "out")
     assert shown["distortion"] == pytest.approx(known["distortion"][:2].mean())
+
+
+def test_a_champion_that_explains_notes_brings_their_sounds_along(tmp_path: Path) -> None:
+    known = load_data("zoo://notes/test")
+    (tmp_path / "home").mkdir()
+    np.savez(
+        tmp_path / "home" / "notes.npz", x=known.x[:3], y=known.y[:3], classes=known.classes, waves=known.waves[:2]
+    )
+    data = {"source": "notes.npz", "media": "spectrum"}
+    document = {"models": {}, "method": {"name": "rde", "components": "elements"}, "data": data}
+    carried = carry(document, "spectrum", tmp_path / "home", tmp_path / "champion")["data"]
+    found = load_data(carried["source"], folder=tmp_path / "champion", media=carried["media"])
+    np.testing.assert_array_equal(found.waves, known.waves[:2])
+    assert found.fingerprint == load_data("notes.npz", folder=tmp_path / "home", media="spectrum").fingerprint
 
 
 def test_more_examples_than_there_are_samples_are_refused(case: Case, tmp_path: Path) -> None:
