@@ -69,6 +69,8 @@ def _whole(data: dict[str, Any], media: str, home: Path, folder: Path) -> dict[s
     arrays: dict[str, Any] = {"x": known.x, "classes": np.array(known.classes, dtype=str)}
     if known.y is not None:
         arrays["y"] = known.y
+    if known.waves is not None:
+        arrays["waves"] = known.waves
     np.savez_compressed(folder / source, **arrays)
     return {"source": source, "media": known.media}
 

@@ -21,7 +21,7 @@ from raysweep.outcome import SweepResult
 from raysweep.record.checkouts import shown
 from raysweep.record.driver import storage_folder
 from raysweep.terminal import Progress, quiet_output
-from raysweep.words import configured, measured, print_best, print_winner
+from raysweep.words import configured, measured, print_best, print_explained, print_winner
 
 app = typer.Typer(
     help="Find the settings under which a neural-network explanation can be trusted.",
@@ -207,8 +207,7 @@ def explain(
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        means = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if name != "files")
-        print(f"{examples} explanations in {out} (mean {means})")
+        print_explained(found, examples, out)
 
 
 @app.command()

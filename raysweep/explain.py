@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from raysweep.data import Dataset
     from raysweep.engine.workload import Workload
     from raysweep.sweepfile import Sweep, SweepFile
 
@@ -96,6 +97,16 @@ def media_of(best: str | Path) -> str:
     file = load_sweep(best)
     with located(file):
         return explaining_workload(file, file.sweep.examples).media
+
+
+def data_of(best: str | Path) -> Dataset:
+    """The data whose samples a `best.yaml` explains."""
+    from raysweep.preflight import located
+    from raysweep.sweepfile import load_sweep
+
+    file = load_sweep(best)
+    with located(file):
+        return explaining_workload(file, file.sweep.examples).data
 
 
 def explaining_workload(file: SweepFile, examples: int) -> Workload:

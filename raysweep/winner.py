@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from raysweep.champion import FILES, carry
+from raysweep.data.load import load_data
 from raysweep.errors import InputError
 from raysweep.methods import METHODS
 from raysweep.objectives.preference import KNEE
@@ -87,7 +89,11 @@ def winner_file(best: Path, storage: Path) -> Iterator[Path]:
 
 
 def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> dict[str, Any]:
-    """Explain with a `best.yaml`; pictures, tensors and, where it can be made, sound go to `out`."""
+    """Explain with a `best.yaml`; pictures, tensors and, where it can be made, sound go to `out`.
+
+    Returns:
+        Means of what the method measures, the `files`, and of masks over notes the examples that are `unheard`.
+    """
     from raysweep.explain import explain, media_of
 
     tensors, sheet, sound = (out / f"explanations.{kind}" for kind in ("safetensors", "png", "wav"))
@@ -101,8 +107,22 @@ def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> d
         files.append(contact_sheet(looked_at(found, media), media, sheet, title=title))
         if media == "logmel" and write_audio(found["explanation"], sound):
             files.append(sound)
+        unheard: dict[str, Any] = {}
+        if media == "spectrum" and "mask" in found:
+            sounds, unheard["unheard"] = _write_sounds(best, found, first, out / "sounds")
+            files += sounds
     means = {name: float(value.mean()) for name, value in found.items() if value.ndim == 1 and value.dtype != bool}
-    return {**means, "files": [str(file) for file in files]}
+    return {**means, "files": [str(file) for file in files], **unheard}
+
+
+def _write_sounds(best: Path, found: dict[str, Any], first: int, folder: Path) -> tuple[list[Path], list[int]]:
+    """The files of what masks keep of notes and remove, and the examples whose sound the data do not have."""
+    from raysweep.data.waves import waves_of
+    from raysweep.explain import data_of
+    from raysweep.record.note_parts import write_parts
+
+    data = data_of(best)
+    return write_parts(folder, waves_of(found["sample"], data.x, data.waves), found["mask"], first)
 
 
 @contextmanager
@@ -144,7 +164,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         **{role: _sources(models[role]) for role in ModelsKeys.model_fields if role in models},
         **({"images": _trained_on(sweep)} if "images" in sweep else {}),
         "data": sweep["data"]["source"],
-        "objective": "; ".join(ledger.objectives_in_words),
+        "objective": "\n".join(ledger.objectives_in_words),
         "examples": str(sweep["examples"]),
         "seed": str(sweep["seed"]),
         "numerics": ", ".join(f"{key} {value}" for key, value in ledger.numerics.items()),
@@ -160,6 +180,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         media=ledger.media,
         probability=result.probability,
         audio=MelSpec() if ledger.media == "logmel" else None,
+        notes=_notes(result) if ledger.media == "spectrum" else None,
     )
     target_file = path or result.folder / "report.html"
     with writing(target_file, "-o" if path else "--storage"):
@@ -177,6 +198,16 @@ def _sources(models: dict[str, Any]) -> str:
     if isinstance(models.get("source"), str):
         return str(models["source"])
     return ", ".join(f"{name}: {model['source']}" for name, model in models.items())
+
+
+def _notes(result: SweepResult) -> tuple[np.ndarray, np.ndarray] | None:
+    """A sweep's spectra that can be heard, and their waves; None where there are none, or the data are gone."""
+    data = (result.ledger.sweep or {})["data"]
+    try:
+        known = load_data(data["source"], folder=Path(result.ledger.home or "."), media=data.get("media"))
+    except InputError:
+        return None
+    return None if known.waves is None else (known.x[: known.heard], known.waves)
 
 
 def register_winner(result: SweepResult, uri: str) -> str | None:

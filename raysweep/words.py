@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from raysweep.objectives.preference import KNEE
@@ -50,6 +51,19 @@ def print_winner(found: dict[str, Any], objectives: list[str]) -> None:
 def configured(config: Mapping[str, Any]) -> str:
     """A configuration: each hyper-parameter and its number, or name."""
     return "  ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in config.items())
+
+
+def print_explained(found: dict[str, Any], examples: int, where: Path) -> None:
+    """Print what `explain --json` has of so many examples, and which notes among them cannot be heard."""
+    means = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if isinstance(value, float))
+    print(f"{examples} explanations in {where} (mean {means})")
+    if "unheard" in found:
+        unheard = len(found["unheard"])
+        print(
+            f"{examples - unheard} of them can be heard: the note, what is kept, what is removed, in {where / 'sounds'}"
+        )
+        if unheard:
+            print(f"{unheard} cannot, as the data have no waves of their notes")
 
 
 def measured(row: dict[str, Any]) -> str:

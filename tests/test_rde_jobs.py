@@ -85,4 +85,4 @@ def test_pictures_show_the_masks_over_their_samples(result: SweepResult, tmp_pat
     blue = pixels[..., 2] - pixels[..., 0]
     assert (blue > 50).mean() > 0.03  # what is removed is shown in blue
     page = write_sweep_report(result).read_text(encoding="utf-8")
-    assert "comes nearest to the best of every objective at once" in page
+    assert "comes nearest to the best of distortion and sparsity at once" in page

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import raysweep
+from raysweep.champion import carry
+from raysweep.data.load import load_data
+from raysweep.data.spectrum import spectrum
 from raysweep.errors import InputError
 from raysweep.explain import explain
 from raysweep.outcome import SweepResult
@@ -27,7 +31,7 @@ from raysweep.record.mlflow_recorder import MlflowRecorder
 from raysweep.record.store import local_store, open_client
 from raysweep.sweepfile import load_sweep
 from raysweep.winner import pack_champion, register_winner, write_best, write_explanations_to, write_sweep_report
-from raysweep.words import print_best
+from raysweep.words import print_best, print_explained
 
 SHAPES = """
 import json
@@ -205,6 +209,20 @@ def test_a_champion_that_explains_samples_brings_them_and_the_parts_along(case: 
     assert shown["distortion"] == pytest.approx(known["distortion"][:2].mean())
 
 
+def test_a_champion_that_explains_notes_brings_their_sounds_along(tmp_path: Path) -> None:
+    known = load_data("zoo://notes/test")
+    (tmp_path / "home").mkdir()
+    np.savez(
+        tmp_path / "home" / "notes.npz", x=known.x[:3], y=known.y[:3], classes=known.classes, waves=known.waves[:2]
+    )
+    data = {"source": "notes.npz", "media": "spectrum"}
+    document = {"models": {}, "method": {"name": "rde", "components": "elements"}, "data": data}
+    carried = carry(document, "spectrum", tmp_path / "home", tmp_path / "champion")["data"]
+    found = load_data(carried["source"], folder=tmp_path / "champion", media=carried["media"])
+    np.testing.assert_array_equal(found.waves, known.waves[:2])
+    assert found.fingerprint == load_data("notes.npz", folder=tmp_path / "home", media="spectrum").fingerprint
+
+
 def test_more_examples_than_there_are_samples_are_refused(case: Case, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="examples: must be at most 4: the data have no more samples of 'disc'"):
         explain(write_best(case.masks(), tmp_path / "best.yaml"), 5)
@@ -303,6 +321,32 @@ def test_a_sweep_without_a_finished_trial_has_a_report_that_says_why(tmp_path: P
         write_best(result, tmp_path / "best.yaml")
     assert register_winner(result, local_store(tmp_path / "storage")) is None
     assert open_client(local_store(tmp_path / "storage")).search_registered_models() == []
+
+
+def test_what_masks_keep_of_notes_and_remove_can_be_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {
+        "name": "organs",
+        "method": {"name": "rde", "components": "elements", "fill": "mean"},
+        "models": {"classifier": "zoo://notes/classifier"},
+        "data": "zoo://notes/test",
+        "target": "organ",
+        "examples": 2,
+        "space": {"lr": 0.5, "sparsity_weight": 0.1, "steps": 2, "noise_samples": 1},
+        "objective": "distortion",
+    }
+    (tmp_path / "best.yaml").write_text(yaml.safe_dump(keys))
+    found = write_explanations_to(tmp_path / "best.yaml", 2, 15, tmp_path / "out")
+    assert found["unheard"] == [16]  # the data have sixteen waves of each family
+    sounds = [f"15-{part}.wav" for part in ("note", "kept", "removed")]
+    assert [Path(file).name for file in found["files"][2:]] == sounds
+    sample = read_explanations(Path(found["files"][0]))["sample"][0]
+    with wave.open(found["files"][2]) as file:
+        note = np.frombuffer(file.readframes(16000), "<i2") / 32767
+    np.testing.assert_allclose(spectrum(note)[0], sample[0], atol=5e-3)
+    print_explained(found, 2, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert f"1 of them can be heard: the note, what is kept, what is removed, in {tmp_path / 'out' / 'sounds'}" in said
+    assert "1 cannot, as the data have no waves of their notes" in said
 
 
 MELS = """

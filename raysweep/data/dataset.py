@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from raysweep.data.waves import check_waves
 from raysweep.errors import InputError, did_you_mean
 
 MEDIA = ("image", "logmel", "spectrum", "array")
@@ -25,7 +26,8 @@ class Dataset:
         y: int64 [N], or None when the data has no labels.
         classes: `classes[y]` are the names; empty without labels.
         media: how a sample is shown: "image", "logmel", "spectrum" or "array".
-        fingerprint: sha256 over x, y and classes, as hex.
+        fingerprint: sha256 over x, y and classes, and waves where there are some, as hex.
+        waves: the sounds of the first K spectra, int16 [K ≤ N, samples]; None for other media or without.
     """
 
     x: np.ndarray
@@ -33,18 +35,26 @@ class Dataset:
     classes: tuple[str, ...]
     media: str
     fingerprint: str
+    waves: np.ndarray | None = None
+
+    @property
+    def heard(self) -> int:
+        """K, how many of the first samples have a sound."""
+        return 0 if self.waves is None else len(self.waves)
 
 
-def make_dataset(x: Any, y: Any, classes: Sequence[Any] | None, *, media: str | None, key: str, source: str) -> Dataset:
+def make_dataset(
+    x: Any, y: Any, classes: Sequence[Any] | None, waves: Any = None, *, media: str | None, key: str, source: str
+) -> Dataset:
     """Check raw arrays and bring them into the one layout.
 
     uint8 becomes float32 / 255. Unless `media` is "spectrum" or "array", [N, H, W] gets a channel axis and a last axis
     of 1 or 3 channels moves to the front when the first cannot be one. Without `media`, [N, 1 or 3, H, W] in [0, 1] is
-    an "image", anything else an "array".
+    an "image", anything else an "array". `waves` count for spectra, and are passed over with any other medium.
 
     Raises:
         InputError: empty, non-numeric or non-finite x; labels that are not integers, not one per sample, or outside
-            the classes; image values outside [0, 1].
+            the classes; image values outside [0, 1]; waves that are not the sounds of the first spectra.
     """
     if media is not None and media not in MEDIA:
         raise InputError("must be a known medium", key=key, value=media, suggestion=did_you_mean(media, MEDIA))
@@ -56,7 +66,8 @@ def make_dataset(x: Any, y: Any, classes: Sequence[Any] | None, *, media: str | 
         raise InputError("image values must lie in [0, 1]", key=key, value=[low, high], suggestion=hint)
     labels = None if y is None else _labels(np.asarray(y), len(x), key)
     names = _class_names(labels, classes, key)
-    return Dataset(x, labels, names, media, _fingerprint(x, labels, names))
+    sounds = None if waves is None or media != "spectrum" else check_waves(np.asarray(waves), x, key)
+    return Dataset(x, labels, names, media, _fingerprint(x, labels, names, sounds), sounds)
 
 
 def as_float(x: np.ndarray) -> np.ndarray:
@@ -166,9 +177,11 @@ def _class_names(y: np.ndarray | None, classes: Sequence[Any] | None, key: str) 
     return names
 
 
-def _fingerprint(x: np.ndarray, y: np.ndarray | None, classes: tuple[str, ...]) -> str:
+def _fingerprint(x: np.ndarray, y: np.ndarray | None, classes: tuple[str, ...], waves: np.ndarray | None) -> str:
     digest = hashlib.sha256(repr((x.shape, y is not None, classes)).encode())
     digest.update(x.data)
     if y is not None:
         digest.update(y.data)
+    if waves is not None:
+        digest.update(np.ascontiguousarray(waves).data)
     return digest.hexdigest()

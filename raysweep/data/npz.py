@@ -1,4 +1,4 @@
-"""NumPy archives: `x` [N, ...], and optionally `y` [N] and `classes`."""
+"""NumPy archives: `x` [N, ...], and optionally `y` [N], `classes`, and `waves` [K, samples] of the first K."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _CONVERT = (
 )
 
 
-def read_npz(path: Path, *, key: str) -> tuple[Any, Any, Any]:
-    """x, y and classes as they lie in the file; y and classes are None when absent.
+def read_npz(path: Path, *, key: str) -> tuple[Any, Any, Any, Any]:
+    """x, y, classes and waves as they lie in the file; None for what is absent.
 
     Raises:
         InputError: not an .npz, truncated, without `x`, or with pickled (object) arrays.
@@ -33,6 +33,7 @@ def read_npz(path: Path, *, key: str) -> tuple[Any, Any, Any]:
             _array(archive, "x", path, key),
             _array(archive, "y", path, key),
             _array(archive, "classes", path, key),
+            _array(archive, "waves", path, key),
         )
 
 

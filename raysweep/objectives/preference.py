@@ -33,10 +33,14 @@ class Preference:
         self.weights = np.array([float(stated.get(name, 0.0)) for name in self.names])
 
     @property
+    def counting(self) -> list[str]:
+        """The objectives that count."""
+        return [name for name, weight in zip(self.names, self.weights, strict=True) if weight > 0]
+
+    @property
     def single(self) -> str | None:
         """The one objective that counts, or None when there are several."""
-        counting = [name for name, weight in zip(self.names, self.weights, strict=True) if weight > 0]
-        return counting[0] if len(counting) == 1 else None
+        return self.counting[0] if len(self.counting) == 1 else None
 
     def order(self, points: Mapping[int, Sequence[float]]) -> list[int]:
         """Trial numbers by what their objectives cost, best first; those with nan are left out."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CELL = 84
 """A picture narrower than this many pixels is enlarged, by a whole factor, to about this size."""
 GAP = 4
+TITLE, LINE = 440, 18
+"""A title wraps at the grid's width, or at so many pixels where that is narrower, into lines of this height."""
 _INK, _PAPER = (31, 35, 40), (255, 255, 255)
 
 
@@ -43,7 +45,7 @@ def contact_sheet(
             maps.
         media: "image", "logmel", "spectrum" or "array".
         path: where the PNG goes; its folder must exist.
-        title: one line above the grid.
+        title: above the grid, in as many lines as it takes.
         captions: one short text under each picture.
         limit: the most pictures drawn.
     """
@@ -70,11 +72,11 @@ def draw_sheet(
     count, height, width, _ = cells.shape
     columns = columns or _columns(count, width, height)
     rows = math.ceil(count / columns) if count else 1
-    head = 26 if title else 0
     foot = 14 if captions else 0
     across = columns * (width + GAP) + GAP
-    if title:
-        across = max(across, math.ceil(_font(14).getlength(title)) + 2 * GAP)
+    lines = _wrapped(title or "", max(across, TITLE) - 2 * GAP)
+    head = 8 + LINE * len(lines) if lines else 0
+    across = max(across, *(math.ceil(_font(14).getlength(line)) + 2 * GAP for line in lines), 0)
     size = (across, head + rows * (height + foot + GAP) + GAP)
     canvas = np.empty((size[1], size[0], len(paper)), dtype=np.uint8)
     canvas[:] = paper
@@ -88,8 +90,8 @@ def draw_sheet(
     sheet = Image.fromarray(canvas)
     if title or captions:
         draw = ImageDraw.Draw(sheet)
-        if title:
-            draw.text((GAP, 6), title, fill=_INK, font=_font(14))
+        for index, line in enumerate(lines):
+            draw.text((GAP, 6 + LINE * index), line, fill=_INK, font=_font(14))
         for text, (left, bottom) in zip(captions or (), corners, strict=False):
             draw.text((left, bottom + 1), text, fill=_INK, font=_font(10))
     return sheet
@@ -189,6 +191,19 @@ def _lines(vectors: np.ndarray, width: int = 120, height: int = 72) -> np.ndarra
         draw.line([(float(x), float(y)) for x, y in zip(across, up, strict=True)], fill=(38, 84, 160), width=1)
         cells.append(np.asarray(plot))
     return np.stack(cells) if cells else np.zeros((0, height, width, 3), dtype=np.uint8)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` pixels, broken where two spaces part the text; a piece too long, at any space."""
+    lines: list[str] = []
+    for piece in text.split("  "):
+        for index, word in enumerate(piece.split(" ") if _font(14).getlength(piece) > width else [piece]):
+            longer = f"{lines[-1]}{' ' if index else '  '}{word}" if lines else word
+            if lines and _font(14).getlength(longer) <= width:
+                lines[-1] = longer
+            elif word.strip():
+                lines.append(word.strip())
+    return lines
 
 
 def _columns(count: int, width: int, height: int, aspect: float = 1.8) -> int:

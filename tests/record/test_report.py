@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ import pytest
 
 from raysweep.data.load import load_data
 from raysweep.record.explanations import write_explanations
+from raysweep.record.note_parts import strung
 from raysweep.record.report import ReportInput, write_report
 from raysweep.record.report.axes import axis_of, label, number_axis
 from raysweep.record.trial import Measured, Milestone, Trial
@@ -166,6 +168,51 @@ def test_sound_is_part_of_the_page(tmp_path: Path) -> None:
     write_explanations(tmp_path / "explanations/0.safetensors", {"explanation": mel})
     text = _report(tmp_path, tmp_path / "r.html", _trials()[:1], media="logmel", audio=audio.VOCAL)
     assert text.count('<audio controls preload="none" src="data:audio/wav;base64,') == 1
+
+
+def test_notes_are_played_whole_and_in_the_parts_of_each_shown_trial(tmp_path: Path) -> None:
+    data = load_data("zoo://notes/test")
+    assert data.waves is not None
+    mask = np.random.default_rng(0).random((4, 2, 256)).astype(np.float32)
+    found = {"explanation": data.x[:4], "sample": data.x[[170, 3, 1, 2]], "mask": mask}
+    write_explanations(tmp_path / "explanations/0.safetensors", found)
+    trials, heard = _trials()[:2], (data.x[: data.heard], data.waves)
+    text = _report(tmp_path, tmp_path / "r.html", trials, media="spectrum", notes=heard)
+    assert re.findall(r'class="sound"><span>(\w+)</span> <audio', text) == ["note", "kept", "removed"]
+    for name, sound in strung([None, *(data.waves[[3, 1, 2]] / 32767)], mask).items():
+        assert base64.b64encode(sound).decode() in text, name
+    assert "<audio" not in _report(tmp_path, tmp_path / "r.html", trials, media="spectrum")
+
+
+def test_a_long_fact_has_the_width_of_the_page_and_a_line_for_each_objective(folder: Path, tmp_path: Path) -> None:
+    about = {
+        "examples": "20",
+        "objective": "\n".join(f"{name}: what it is, in several words" for name in ("one", "two", "six")),
+    }
+    text = _report(folder, tmp_path / "r.html", _trials()[:1], description=about)
+    assert '<div><dt>examples</dt><dd>20</dd></div><div class="long"><dt>objective</dt>' in text
+    assert "one: what it is, in several words\ntwo: what it is" in text
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    assert re.search(r"\.facts dd {[^}]*white-space: pre-line", style)
+    assert re.search(r"\.facts \.long {[^}]*grid-column: 1 / -1", style)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "words"),
+    [
+        ("knee", "the best of every objective at once"),
+        ({"response_fd": 1, "collapsed": 1}, "the best of response_fd and collapsed at once"),
+    ],
+)
+def test_the_page_says_which_objectives_made_the_best(folder: Path, tmp_path: Path, prefer: object, words: str) -> None:
+    names = ["response_fd", "sparsity", "collapsed"]
+    trials = _trials(2)
+    for trial in trials:
+        (milestone,) = trial.milestones
+        scores = {**milestone.objectives, "collapsed": Measured(0.0, 0.0, 0.0)}
+        trial.milestones[0] = replace(milestone, objectives={name: scores[name] for name in names})
+    text = _report(folder, tmp_path / "r.html", trials, directions=dict.fromkeys(names, "minimise"), prefer=prefer)
+    assert words in text
 
 
 @pytest.mark.parametrize(

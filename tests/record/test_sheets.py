@@ -57,6 +57,19 @@ def test_what_is_not_of_its_medium_is_drawn_as_an_array(shape: tuple[int, ...], 
     assert (pictures(x, media) == pictures(x, "array")).all()
 
 
+def test_a_long_title_takes_lines_of_its_own_and_leaves_the_grid_as_narrow_as_it_is(shoes: np.ndarray) -> None:
+    title = "sweep #3   " + "  ".join(f"hyper_parameter_{index} 0.1" for index in range(12)) + "  one two " * 40
+    plain, titled = (draw_sheet(shoes[:16], "image", columns=8, title=text) for text in (None, title))
+    assert titled.width == plain.width
+    assert np.array_equal(np.asarray(titled)[-plain.height + 4 :], np.asarray(plain)[4:])
+    above = np.asarray(titled)[: titled.height - plain.height + 4, :, 0] < 128
+    assert not above[:, -4:].any()  # no line runs over the edge
+    lines = np.diff(above.any(axis=1).astype(int)) == 1
+    words = draw_sheet(shoes[:1], "image", title=title)
+    assert lines.sum() > 3
+    assert words.width < 500
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 64, 100])
 def test_any_number_of_explanations_gives_a_sheet_of_at_most_the_limit(count: int) -> None:
     sheet = draw_sheet(np.ones((count, 1, 28, 28), np.float32), "image", limit=64)

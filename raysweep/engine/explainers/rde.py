@@ -154,6 +154,9 @@ class MaskExplainer(Explainer):
         """The samples, of the target's class or of all, drawn by the sweep's seed: the same for every configuration."""
         spec, count = self.workload.spec, len(self.workload.data.x)
         order = np.random.Generator(np.random.Philox(key=spec.seed)).permutation(count)
+        order = order[
+            np.argsort(order >= self.workload.data.heard, kind="stable")
+        ]  # those that can be heard come first
         return self._classes(order) if spec.options["per"] == "class" else self._examples(order)
 
     def _examples(self, order: np.ndarray) -> Explained:

@@ -17,9 +17,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from raysweep.data.waves import waves_of
 from raysweep.errors import RaysweepError
 from raysweep.objectives.preference import KNEE, Preference
 from raysweep.record.explanations import read_explanations
+from raysweep.record.note_parts import strung
 from raysweep.record.overlay import looked_at
 from raysweep.record.report.axes import label
 from raysweep.record.report.charts import Point, parallel, pareto, scatter
@@ -49,6 +51,7 @@ class ReportInput:
         media: "image", "logmel" or "array".
         probability: by trial number, the probability that it is the best.
         audio: the mel features when explanations can be heard.
+        notes: spectra [K, 2, bins] and their waves [K, samples], when what masks keep of them can be heard.
     """
 
     name: str
@@ -60,6 +63,7 @@ class ReportInput:
     media: str = "image"
     probability: Mapping[int, float] = field(default_factory=dict)
     audio: MelSpec | None = None
+    notes: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def objective(self) -> str:
@@ -107,7 +111,8 @@ def _content(sweep: ReportInput) -> dict[str, Any]:
         "cards": [_card(sweep, trial, role) for role, trial in roles],
         "best": ranked[0] if ranked else None,
         "second": ranked[1] if len(ranked) > 1 else None,
-        "headline": [sweep.objective] if sweep.preference.single else list(sweep.directions)[:3],
+        "headline": [sweep.objective] if sweep.preference.single else sweep.preference.counting[:3],
+        "nearest": _nearest(sweep.preference),
         "margin": abs(_value(ranked[1], sweep.objective) - _value(ranked[0], sweep.objective)) if ranked[1:] else None,
         "counts": {state: sum(t.state == state for t in sweep.trials) for state in ("done", "pruned", "failed")},
         "scatters": [(name, scatter(points, name, sweep.objective)) for name in varied] if points else [],
@@ -118,6 +123,13 @@ def _content(sweep: ReportInput) -> dict[str, Any]:
         "rows": _rows(sweep, ranked, roles),
         "stopped": [trial for trial in sweep.trials if trial.state in ("pruned", "failed")],
     }
+
+
+def _nearest(preference: Preference) -> str:
+    """What a trial that several objectives rank comes nearest to the best of."""
+    if len(preference.counting) == len(preference.names):
+        return "every objective"
+    return f"{', '.join(preference.counting[:-1])} and {preference.counting[-1]}"
 
 
 def _roles(ranked: list[Trial]) -> list[tuple[str, Trial]]:
@@ -132,10 +144,11 @@ def _roles(ranked: list[Trial]) -> list[tuple[str, Trial]]:
 
 
 def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
-    explanations = _explanations(sweep, trial.result)
-    sheet = sound = None
+    tensors = _tensors(sweep, trial.result)
+    explanations = _seen(sweep, tensors)
+    sheet, sounds = None, {}
     shown = 0
-    if explanations is not None:
+    if tensors is not None and explanations is not None:
         shown = min(len(explanations), 64 if sweep.media == "image" else 12)
         choices = range(6, 11) if sweep.media == "image" else (3,)
         if sweep.media != "image" and shown > 3:
@@ -143,7 +156,7 @@ def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
         columns = min(choices, key=lambda c: (-shown % c, abs(c - 8)))  # a full last row
         picture = draw_sheet(explanations, sweep.media, limit=shown, columns=columns, cell=60, paper=_CLEAR)
         sheet = _data_uri("image/png", _png(picture))
-        sound = _sound(sweep, explanations)
+        sounds = _sounds(sweep, tensors)
     code = {"best": "C1", "median": "C2", "worst": "C3"}[role]
     return {
         "role": role,
@@ -151,7 +164,7 @@ def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
         "trial": trial,
         "readings": _readings(trial),
         "sheet": sheet,
-        "sound": sound,
+        "sounds": sounds,
         "shown": shown,
         "total": len(explanations) if explanations is not None else 0,
     }
@@ -222,30 +235,41 @@ def _columns(mappings: Any) -> list[str]:
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
-def _explanations(sweep: ReportInput, milestone: Milestone | None) -> np.ndarray | None:
+def _tensors(sweep: ReportInput, milestone: Milestone | None) -> dict[str, np.ndarray] | None:
     if milestone is None or milestone.explanations is None:
         return None
     try:
-        return looked_at(read_explanations(sweep.folder / milestone.explanations), sweep.media)
-    except (RaysweepError, KeyError):
+        return read_explanations(sweep.folder / milestone.explanations)
+    except RaysweepError:
         return None  # a report of what is left is better than none
 
 
+def _seen(sweep: ReportInput, tensors: dict[str, np.ndarray] | None) -> np.ndarray | None:
+    try:
+        return None if tensors is None else looked_at(tensors, sweep.media)
+    except KeyError:
+        return None
+
+
 def _thumbnail(sweep: ReportInput, milestone: Milestone | None) -> str | None:
-    explanations = _explanations(sweep, milestone)
+    explanations = _seen(sweep, _tensors(sweep, milestone))
     if explanations is None:
         return None
-    count = 2 if sweep.media == "logmel" else 4
+    count = 4 if sweep.media == "image" else 2  # other pictures are wide
     strip = draw_sheet(explanations[:count], sweep.media, columns=count, cell=1, paper=_CLEAR)
     return _data_uri("image/png", _png(strip, height=64))
 
 
-def _sound(sweep: ReportInput, explanations: np.ndarray) -> str | None:
-    if sweep.audio is None:
-        return None
-    with tempfile.TemporaryDirectory() as scratch:
-        sound = write_audio(explanations, Path(scratch) / "sound.wav", sweep.audio)
-        return _data_uri("audio/wav", sound.read_bytes()) if sound else None
+def _sounds(sweep: ReportInput, tensors: dict[str, np.ndarray]) -> dict[str, str]:
+    """WAV files by what they play: explanations, or notes and what masks keep of them and remove."""
+    found = {}
+    if sweep.audio is not None:
+        with tempfile.TemporaryDirectory() as scratch:
+            sound = write_audio(tensors["explanation"], Path(scratch) / "sound.wav", sweep.audio)
+            found = {"": sound.read_bytes()} if sound else {}
+    if sweep.notes is not None and "mask" in tensors:
+        found = strung(waves_of(tensors["sample"], *sweep.notes), tensors["mask"])
+    return {name: _data_uri("audio/wav", content) for name, content in found.items()}
 
 
 def _png(picture: Image.Image, height: int | None = None) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,21 @@ def test_samples_of_the_target_are_explained_in_an_order_of_the_seed(make: Make)
     assert {row.numpy().tobytes() for row in more} <= bars
     assert torch.equal(more[:6], few)  # a larger sweep explains the same samples first
     assert not torch.equal(other, few)
+
+
+def test_samples_that_can_be_heard_are_explained_first(make: Make) -> None:
+    for keys in ({}, {"target": None, "each": "label"}):
+        before, workload = explainer(make(**keys)).explained.x, make(**keys)
+        data = workload.data
+        assert data.y is not None
+        heard = np.flatnonzero(np.arange(60) % 20 < 3)  # three of each class
+        order = np.concatenate([heard, np.setdiff1d(np.arange(60), heard)])
+        known = replace(data, x=data.x[order], y=data.y[order], waves=np.zeros((len(heard), 1), np.int16))
+        workload.__dict__["data"] = known  # where it is kept once it was loaded
+        first = {row.numpy().tobytes() for row in explainer(workload).explained.x}
+        wanted = [row.tobytes() for row, label in zip(known.x[:9], known.y, strict=False) if keys or label == 1]
+        assert len(first & set(wanted)) == min(6, len(wanted))
+        assert len({row.numpy().tobytes() for row in before} & set(wanted)) < min(6, len(wanted))
 
 
 def test_each_sample_may_be_explained_for_its_own_class(make: Make) -> None:

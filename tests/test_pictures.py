@@ -1,0 +1,62 @@
+"""A picture of several sweeps has what they found of the same samples side by side."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raysweep.data.load import load_data
+from raysweep.record.overlay import over_images
+from raysweep.record.sheets import pictures
+
+Found = tuple[Any, dict[str, np.ndarray]]
+
+
+@pytest.fixture
+def drawing(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "docs"))
+    return importlib.import_module("pictures")
+
+
+def found(samples: np.ndarray, seed: int) -> Found:
+    """What the winner of a sweep has, without a sweep."""
+    random = np.random.default_rng(seed)
+    scores = {"sparsity": SimpleNamespace(value=0.1), "distortion": SimpleNamespace(value=2.0)}
+    tensors = {"sample": samples, "mask": random.random(samples.shape), "explanation": random.random(samples.shape)}
+    return SimpleNamespace(result=SimpleNamespace(objectives=scores)), tensors
+
+
+def test_each_cell_is_what_its_sweep_kept_or_painted_of_its_rows_sample(
+    drawing: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shoes = load_data("zoo://fashion/test").x[:5]
+    names = [f"rde-fashion-{components}-{fill}" for components in drawing.COMPONENTS for fill in drawing.FILLS]
+    sweeps = {name: found(shoes, seed) for seed, name in enumerate(names)}
+    monkeypatch.setattr(drawing, "winner", lambda _, name: sweeps[name])
+    sheet = np.asarray(drawing.fills(Path(), rows=3))
+    half = (len(sheet) - 10) // 2
+    for block, components in enumerate(drawing.COMPONENTS):
+        columns = [shoes]
+        for fill in drawing.FILLS:
+            _, tensors = sweeps[f"rde-fashion-{components}-{fill}"]
+            columns += [over_images(shoes, tensors["mask"]), tensors["explanation"]]
+        for place, column in enumerate(columns):
+            for row in range(3):
+                top, left = block * (half + 10) + drawing.HEAD + row * 88, 4 + place * 88
+                cell = sheet[top : top + 84 : 3, left : left + 84 : 3]
+                assert np.array_equal(cell, pictures(column, "image")[row])
+        assert (sheet[block * (half + 10) :][: drawing.HEAD, :, 0] < 128).any()  # titles
+
+
+def test_sweeps_of_other_samples_are_not_put_beside_each_other(
+    drawing: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shoes = load_data("zoo://fashion/test").x[:6]
+    monkeypatch.setattr(drawing, "winner", lambda _, name: found(shoes["blur" in name :][:5], 0))
+    with pytest.raises(SystemExit, match="rde-fashion-patches-blur explains other samples"):
+        drawing.fills(Path())
