@@ -99,13 +99,15 @@ class MatchingPursuit(Method):
     def _grown(self, state: State, distortion: Tensor, left: Tensor, rows: Rows) -> State:
         """The state after a step, by the mean distortions [B, 1 + C] of all masks.
 
-        A component's importance is 1 for the first that was chosen, and 1/C less for each that was chosen before it.
+        A component's importance is 1 for the first that was chosen, and 1/C less for each that was chosen before it, C
+        the number of components that the sample has.
         """
         before, count = state["params"], state["params"].shape[1]
         size = (before > 0).sum(dim=1, keepdim=True)
+        own = size + left.sum(dim=1, keepdim=True)
         now, (lowest, best) = distortion[:, 0], torch.where(left, distortion[:, 1:], torch.inf).min(dim=1)
         ended = state["ended"] | (now <= rows["tolerance"]) | ~left.any(dim=1)
-        after = by_row(ended, before, before.scatter(1, best[:, None], (1 - size / count).to(before)))
+        after = by_row(ended, before, before.scatter(1, best[:, None], (1 - size / own).to(before)))
         reached = torch.where(ended, now, lowest)
         trace = state["kept.trace"].scatter(1, size, now[:, None])
         trace = by_row(ended, trace, trace.scatter(1, (size + 1).clamp(max=count), reached[:, None]))

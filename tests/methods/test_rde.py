@@ -212,7 +212,7 @@ def test_what_is_painted_depends_on_the_rounded_mask_alone() -> None:
     seen: list[Tensor] = []
 
     class Watching(nn.Module):
-        def forward(self, x: Tensor, mask: Tensor, noise: Any) -> Tensor:
+        def forward(self, x: Tensor, mask: Tensor, noise: Any, sample: Tensor) -> Tensor:
             seen.append(mask)
             return 0 * x
 
