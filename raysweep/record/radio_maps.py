@@ -19,10 +19,12 @@ CELL, FINER = 4, 2
 """Pixels of a cell, and how many times finer a panel is drawn before it is reduced to them."""
 HEAD, GAP = 18, 6
 PLANES = 9
-_PAPER, _INK, _FAINT = (255, 255, 255), (31, 35, 40), (110, 116, 124)
+LEAST = 0.005
+"""A mask's value under which a component counts as removed: logits are kept from reaching 0."""
+_PAPER, _INK = (255, 255, 255), (31, 35, 40)
 _STREET, _BUILDING, _CELL = (250, 249, 246), (205, 208, 214), (150, 160, 176)
-_KEPT = np.array([[252, 214, 158], [226, 98, 14]], np.float64)
-"""A kept building's colour, from the last that was chosen to the first."""
+_KEPT = np.array([[250, 203, 140], [222, 88, 8]], np.float64)
+"""Of a kept building, from the least important to the most."""
 _RING, _AREA, _SENDER = (214, 84, 6), (0, 168, 132), (190, 20, 60)
 
 
@@ -40,65 +42,73 @@ def draw_radio_maps(planes: np.ndarray) -> np.ndarray:
     """Radio maps [N, 9, H, W] (see `planes_of`) as RGB pictures, uint8 [N, H', W', 3].
 
     Three panels each, in all of which the area is outlined and a cross is the transmitter: the city with its
-    measurements, in orange what the mask keeps; what the network makes of all of it; what it makes of that alone.
+    measurements, in orange what the mask keeps, the deeper the earlier or surer; what the network makes of all of it;
+    what it makes of that alone. Colours of signals are of one scale for all.
     """
     low, high = float(planes[:, 6:8].min(initial=0.0)), float(planes[:, 6:8].max(initial=1e-6))
-    return np.stack([_picture(row, low, high) for row in planes])
+
+    def coloured(signal: np.ndarray) -> np.ndarray:
+        return _palette()[(np.clip((signal - low) / (high - low), 0, 1) * 255).astype(np.uint8)]
+
+    pictures = [_picture(row[:4], row[4:6], *coloured(row[[SIGNAL, 6, 7]]), area=row[8]) for row in planes]
+    return np.stack(pictures)
 
 
-def _picture(row: np.ndarray, low: float, high: float) -> np.ndarray:
-    sample, (city, measured), maps, area = row[:4], row[4:6], row[6:8], row[8]
-    coloured = [_palette()[(np.clip((one - low) / (high - low), 0, 1) * 255).astype(np.uint8)] for one in maps]
-    signal = _palette()[(np.clip((sample[SIGNAL] - low) / (high - low), 0, 1) * 255).astype(np.uint8)]
-    kept = (sample[MEASURED] == 1) & (measured > 0)
-    buildings = (sample[CITY] == 1) & (city > 0)
-    panels = [
-        (_city(sample, np.where(buildings, city, 0.0)), f"kept, in orange: {_counted(city[buildings], kept)}"),
-        (coloured[0], "the network, told all"),
-        (coloured[1], "the network, told what is kept"),
-    ]
+def _picture(
+    sample: np.ndarray,
+    mask: np.ndarray,
+    signal: np.ndarray,
+    told_all: np.ndarray,
+    told_kept: np.ndarray,
+    area: np.ndarray,
+) -> np.ndarray:
+    """One row; of the signals [H, W, 3] the first is the measured one."""
+    kept = np.where(sample[[CITY, MEASURED]] == 1, mask, 0.0)
+    kept[kept < LEAST] = 0.0
+    depth = _depth(kept)
+    titles = ("what the network is told; kept: orange", "what it makes of all", "what it makes of what is kept")
+    grounds = (_city(sample[CITY], depth[0]), told_all, told_kept)
     height, width = (CELL * side for side in area.shape)
     picture = Image.new("RGB", (3 * width + 2 * GAP, HEAD + height), _PAPER)
     write = ImageDraw.Draw(picture)
-    for place, (ground, title) in enumerate(panels):
+    for place, (ground, title) in enumerate(zip(grounds, titles, strict=True)):
         left = place * (width + GAP)
-        write.text((left + 1, 2), title, fill=_FAINT if place else _INK, font=_font())
-        panel = _enlarged(ground)
+        write.text((left + 1, 2), title, fill=_INK, font=_font())
+        panel = Image.fromarray(ground.repeat(CELL * FINER, axis=0).repeat(CELL * FINER, axis=1))
         draw = ImageDraw.Draw(panel)
         if place == 0:
-            _dots(draw, sample[MEASURED] == 1, 0.28, lambda row, column: {"fill": _CELL})
-            _dots(draw, kept, 0.95, lambda r, c: {"fill": tuple(signal[r, c].tolist()), "outline": _RING, "width": 4})
+            _dots(draw, (sample[MEASURED] == 1) & (kept[1] == 0), 0.3)
+            _dots(draw, kept[1] > 0, 1.0, signal)
         _outline(draw, area)
-        _cross(draw, sample[TRANSMITTER], (255, 255, 255) if place else _SENDER)
+        _cross(draw, sample[TRANSMITTER], on=ground)
         picture.paste(panel.resize((width, height), Image.Resampling.LANCZOS), (left, HEAD))
     return np.asarray(picture)
 
 
-def _city(sample: np.ndarray, importance: np.ndarray) -> np.ndarray:
+def _depth(kept: np.ndarray) -> np.ndarray:
+    """What is kept, from above 0 (the least) to 1 (the most); 0 elsewhere."""
+    found = kept[kept > 0]
+    if not found.size:
+        return kept
+    least, most = found.min(), found.max()
+    return np.where(kept > 0, 0.05 + 0.95 * (kept - least) / (most - least) if most > least else 1.0, 0.0)
+
+
+def _city(built: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """The buildings [H, W, 3], in colour those that are kept."""
-    colour = _KEPT[0] + importance[..., None] * (_KEPT[1] - _KEPT[0])
-    plain = np.where((sample[CITY] == 1)[..., None], np.array(_BUILDING), np.array(_STREET))
-    return np.where(importance[..., None] > 0, colour, plain).astype(np.uint8)
+    plain = np.where((built == 1)[..., None], np.array(_BUILDING), np.array(_STREET))
+    colour = _KEPT[0] + depth[..., None] * (_KEPT[1] - _KEPT[0])
+    return np.where(depth[..., None] > 0, colour, plain).astype(np.uint8)
 
 
-def _counted(buildings: np.ndarray, measurements: np.ndarray) -> str:
-    """Kept buildings of different importance, and kept cells, in words."""
-    counts = {"building": len(np.unique(buildings)), "measurement": int(measurements.sum())}
-    return ", ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items())
-
-
-def _enlarged(ground: np.ndarray) -> Image.Image:
-    factor = CELL * FINER
-    return Image.fromarray(ground.astype(np.uint8).repeat(factor, axis=0).repeat(factor, axis=1))
-
-
-def _dots(draw: ImageDraw.ImageDraw, cells: np.ndarray, radius: float, style: Any) -> None:
-    """A disc of so many cells' radius in the middle of each cell that holds."""
+def _dots(draw: ImageDraw.ImageDraw, cells: np.ndarray, radius: float, signal: np.ndarray | None = None) -> None:
+    """A disc of so many cells' radius on each cell that holds; with a signal [H, W, 3] in its colour, and ringed."""
     side = CELL * FINER
     for row, column in np.argwhere(cells):
-        middle, reach = (side * (column + 0.5), side * (row + 0.5)), side * radius
-        corners = [middle[0] - reach, middle[1] - reach, middle[0] + reach, middle[1] + reach]
-        draw.ellipse(corners, **style(row, column))
+        x, y, reach = side * (column + 0.5), side * (row + 0.5), side * radius
+        ink = _CELL if signal is None else tuple(signal[row, column].tolist())
+        ring = None if signal is None else _RING
+        draw.ellipse([x - reach, y - reach, x + reach, y + reach], fill=ink, outline=ring, width=2 * FINER)
 
 
 def _outline(draw: ImageDraw.ImageDraw, area: np.ndarray) -> None:
@@ -109,11 +119,13 @@ def _outline(draw: ImageDraw.ImageDraw, area: np.ndarray) -> None:
         draw.rectangle([side * left, side * top, side * right - 1, side * bottom - 1], outline=_AREA, width=5)
 
 
-def _cross(draw: ImageDraw.ImageDraw, transmitter: np.ndarray, colour: tuple[int, int, int]) -> None:
-    side = CELL * FINER
+def _cross(draw: ImageDraw.ImageDraw, transmitter: np.ndarray, on: np.ndarray) -> None:
+    """The transmitter, dark on a light ground and light on a dark one."""
+    side, light = CELL * FINER, float(on.mean()) < 128
+    inks = (_INK, _PAPER) if light else (_PAPER, _SENDER)
     for row, column in np.argwhere(transmitter == 1):
         x, y, arm = side * (column + 0.5), side * (row + 0.5), 1.6 * side
-        for ink, width in (((31, 35, 40) if colour[0] == 255 else (255, 255, 255), 10), (colour, 5)):
+        for ink, width in zip(inks, (10, 5), strict=True):
             draw.line([x - arm, y, x + arm, y], fill=ink, width=width)
             draw.line([x, y - arm, x, y + arm], fill=ink, width=width)
 
