@@ -50,24 +50,16 @@ def draw_radio_maps(planes: np.ndarray) -> np.ndarray:
     def coloured(signal: np.ndarray) -> np.ndarray:
         return _palette()[(np.clip((signal - low) / (high - low), 0, 1) * 255).astype(np.uint8)]
 
-    pictures = [_picture(row[:4], row[4:6], *coloured(row[[SIGNAL, 6, 7]]), area=row[8]) for row in planes]
-    return np.stack(pictures)
+    return np.stack([_picture(row[:4], row[4:6], coloured(row[[SIGNAL, 6, 7]]), row[8]) for row in planes])
 
 
-def _picture(
-    sample: np.ndarray,
-    mask: np.ndarray,
-    signal: np.ndarray,
-    told_all: np.ndarray,
-    told_kept: np.ndarray,
-    area: np.ndarray,
-) -> np.ndarray:
-    """One row; of the signals [H, W, 3] the first is the measured one."""
+def _picture(sample: np.ndarray, mask: np.ndarray, signals: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """One row; the coloured signals [3, H, W, 3] are the measured one and those of both maps."""
     kept = np.where(sample[[CITY, MEASURED]] == 1, mask, 0.0)
     kept[kept < LEAST] = 0.0
     depth = _depth(kept)
     titles = ("what the network is told; kept: orange", "what it makes of all", "what it makes of what is kept")
-    grounds = (_city(sample[CITY], depth[0]), told_all, told_kept)
+    grounds = (_city(sample[CITY], depth[0]), *signals[1:])
     height, width = (CELL * side for side in area.shape)
     picture = Image.new("RGB", (3 * width + 2 * GAP, HEAD + height), _PAPER)
     write = ImageDraw.Draw(picture)
@@ -78,7 +70,7 @@ def _picture(
         draw = ImageDraw.Draw(panel)
         if place == 0:
             _dots(draw, (sample[MEASURED] == 1) & (kept[1] == 0), 0.3)
-            _dots(draw, kept[1] > 0, 1.0, signal)
+            _dots(draw, kept[1] > 0, 1.0, signals[0])
         _outline(draw, area)
         _cross(draw, sample[TRANSMITTER], on=ground)
         picture.paste(panel.resize((width, height), Image.Resampling.LANCZOS), (left, HEAD))
