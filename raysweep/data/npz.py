@@ -49,7 +49,12 @@ def read_arrays(path: Path, names: Sequence[str], *, key: str) -> dict[str, np.n
             array = _array(archive, name, path, key)
             if array is None:
                 hint = f"It has {', '.join(archive.files)}"
-                raise InputError(f"must have an array named {name}", key=key, value=str(path), suggestion=hint)
+                raise InputError(
+                    f"must have an array named {name}, which the method reads",
+                    key=key,
+                    value=str(path),
+                    suggestion=hint,
+                )
             found[name] = array
     return found
 
