@@ -132,7 +132,7 @@ def _check_method(sweep: Sweep) -> None:
         if value is not None and value != _default(method, key) and getattr(method, other) != choice:
             raise InputError(f"has a use only with {other}: {choice}", key=f"method.{key}", value=value)
     components = getattr(method, "components", "")
-    if fill == "phi_gt" and not components.endswith("measurements"):
+    if fill == "phi_gt" and components not in ("measurements", "buildings+measurements"):
         rule = "must be measurements or buildings+measurements with fill: phi_gt, which fills in measurements"
         raise InputError(rule, key="method.components", value=components)
 

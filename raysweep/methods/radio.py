@@ -25,8 +25,8 @@ BUILDINGS = "buildings"
 
 def arrays_read(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the arrays, beside the samples, that a method with these options reads of its data."""
-    reads = BUILDINGS in options.get("components", "") or options.get("fill") == "phi_gt"
-    return (BUILDINGS,) if reads else ()
+    grouped = options.get("components") in ("buildings", "buildings+measurements")
+    return (BUILDINGS,) if grouped or options.get("fill") == "phi_gt" else ()
 
 
 def label_buildings(x: Tensor, city: Tensor | None) -> Tensor:

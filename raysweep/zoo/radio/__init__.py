@@ -10,7 +10,7 @@ from raysweep.zoo.radio.networks import CITIES, UNet
 FOLDER = Path(__file__).parent
 
 MODELS = {
-    "phi": ModelEntry(UNet, FOLDER / "phi.safetensors", media="radio"),
-    "phi_gt": ModelEntry(UNet, FOLDER / "phi_gt.safetensors", media="radio"),
+    "phi": ModelEntry(UNet, FOLDER / "phi.safetensors", media="array"),
+    "phi_gt": ModelEntry(UNet, FOLDER / "phi_gt.safetensors", media="array"),
 }
 DATA = {"test": DataEntry(FOLDER / "test.npz", CITIES, media="radio")}

@@ -286,6 +286,12 @@ def test_buildings_of_samples_that_are_no_radio_maps_are_refused(home: Path) -> 
         workload_of(home, "data.source=images.npz", "method.components=measurements")
 
 
+def test_a_file_of_ones_own_that_is_called_as_the_grouping_needs_no_city(home: Path) -> None:
+    np.save(home / "my_buildings.npy", np.arange(4 * SIDE * SIDE).reshape(4, SIDE, SIDE) // SIDE)
+    workload = workload_of(home, "data.source=bare.npz", "method.components=my_buildings.npy")
+    assert workload.arrays == {}
+
+
 def test_arrays_beside_the_samples_need_an_npz(home: Path) -> None:
     with pytest.raises(InputError, match=r"must be an \.npz file that has beside x an array named buildings"):
         load_arrays("nets_radio:maps", ("buildings",), 6, folder=home, key="data.source")
