@@ -1,11 +1,11 @@
 """How many candidates a second matching pursuit compares, against a loop that tries them one by one, on radio maps.
 
-    python benchmarks/pursuit.py [--job jobs/rde-radio.yaml] [--slots 1 2 6] [--repeats 5] [--steps 2] [--json out.json]
-        [--set key=value …]
+    python benchmarks/pursuit.py [--job jobs/rde-radio.yaml] [--slots 1 2 6] [--threads 1 2] [--repeats 5] [--steps 2]
+        [--json out.json] [--set key=value …]
 
 Alternately: *pursuit* is the engine as a host runs it, a lane for each CPU and one thread a lane, networks prepared;
 *one by one* is a user's loop over the candidates of the first example: it takes components away (so the job's fill must
-be the constant 0), asks the network as it was loaded, and keeps the best, with a thread for each CPU, or with one. A
+be the constant 0), asks the network as it was loaded, and keeps the best, with one thread or with one for each CPU. A
 candidate is one mask that the network was asked about, the one as it is among them. The last column says how many of
 the first row's components were chosen. CPU time tells less of what else the machine does.
 """
@@ -100,6 +100,7 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--job", type=Path, default=JOBS / "rde-radio.yaml")
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 6])
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cpus()}))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=2)
     given = parser.parse_args()
@@ -130,7 +131,8 @@ def main() -> None:
             name = f"pursuit, {precision}, lanes of {slots}"
             agree[name] = same(ours, found)
             note(name, sum(candidates), seconds)
-        for name, threads in (("one by one", cpus()), ("one by one, one thread", 1)):
+        for threads in given.threads:
+            name = f"one by one, threads: {threads}"
             torch.set_num_threads(threads)
             seconds, found = timed(partial(one_by_one, explainer, given.steps, few))
             agree[name] = same(ours[:1], found)
