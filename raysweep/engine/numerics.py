@@ -49,12 +49,15 @@ class Agreement:
     """How far bfloat16 goes the way of float32.
 
     Args:
-        cosine: between a row's gradients in the two precisions, mean over some rows.
+        cosine: between a row's gradients in the two precisions, mean over some rows; where a step compares candidates,
+            between how much better or worse they are than the row's mean.
         error: root mean square difference of the rows' losses, over the losses' spread.
+        of: what the cosine is between.
     """
 
     cosine: float
     error: float
+    of: str = "gradients"
 
     @property
     def holds(self) -> bool:
@@ -62,7 +65,7 @@ class Agreement:
         return self.cosine >= LEAST_COSINE and self.error <= MOST_ERROR
 
     def __str__(self) -> str:
-        return f"gradients agree to a cosine of {self.cosine:.4f}, losses to {self.error:.1%} of their spread"
+        return f"{self.of} agree to a cosine of {self.cosine:.4f}, losses to {self.error:.1%} of their spread"
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,6 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
         sizes: rows of a lane to choose from, the usual number first.
     """
     methods = cache(lambda one: workload.methods(lanes, device, one))
-    if precision == "auto" and not isinstance(methods("float32")[0], RowMethod):
-        precision = "float32"  # a method that compares distortions and follows no gradient
     agreement = agree(methods, workload.spec.seed, device) if precision == "auto" else None
     precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
     seconds: dict[tuple[str, int], float] = {}
@@ -159,10 +160,14 @@ def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.d
     Args:
         methods: the method in a precision, once or more.
     """
-    full, half = methods("float32")[0], methods("bfloat16")[0]
-    assert isinstance(full, RowMethod)
-    assert isinstance(half, RowMethod)
+    full = methods("float32")[0]
+    try:
+        half = methods("bfloat16")[0]
+    except Exception:  # a network that a method has tried when it was made
+        return Agreement(-1.0, float("inf"))
     rows = Rows.of(seed, range(PROBES), usual_values(full))
+    if not isinstance(full, RowMethod) or not isinstance(half, RowMethod):
+        return _agree_on_candidates(full, half, rows.to(device))
     params = full.start(rows).to(device)
     rows = rows.to(device)
     cosines, errors, losses = [], [], []
@@ -179,6 +184,20 @@ def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.d
         losses.append(loss)
     error = torch.cat(errors).square().mean().sqrt() / torch.cat(losses).std()
     return Agreement(float(torch.cat(cosines).nan_to_num(-1.0).mean()), float(error.nan_to_num(torch.inf)))
+
+
+def _agree_on_candidates(full: Method, half: Method, rows: Rows) -> Agreement:
+    """Compare what rows' first step chooses by."""
+    try:
+        losses, near = full.candidates(rows), half.candidates(rows)
+    except Exception:  # as in `agree`
+        losses = near = None
+    if losses is None or near is None:
+        return Agreement(-1.0, float("inf"), "candidates")
+    better, turned = ((one - one.mean(dim=1, keepdim=True)).flatten() for one in (losses, near))
+    cosine = torch.cosine_similarity(better, turned, dim=0)
+    error = (near - losses).square().mean().sqrt() / losses.std()
+    return Agreement(float(cosine.nan_to_num(-1.0)), float(error.nan_to_num(torch.inf)), "candidates")
 
 
 def seconds_per_row_step(methods: Sequence[Method], slots: int, device: torch.device) -> float:
