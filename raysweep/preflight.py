@@ -104,9 +104,11 @@ def check_workload(file: SweepFile) -> Workload:
 
 def check_steps(sweep: Sweep, most: int | None) -> None:
     """No configuration has more steps than the method finds something to do for; None: it always does."""
+    if most is None:
+        return
     domain = sweep.parsed_space["steps"].domain
     steps: Sequence[Any] = domain.values if isinstance(domain, Choice) else (domain.high,)
-    if most is not None and max(steps) > most:
+    if max(steps) > most:
         rule = f"must be at most {most}, as many components as a sample has: each step of a pursuit adds one"
         raise InputError(rule, key="space.steps", value=max(steps))
 

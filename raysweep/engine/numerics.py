@@ -22,6 +22,7 @@ from raysweep.engine.engine import Engine
 from raysweep.engine.workload import Workload
 from raysweep.errors import RaysweepError
 from raysweep.methods import Method, RowMethod, Rows
+from raysweep.methods.pursuit import MatchingPursuit
 
 CANDIDATES = {"cpu": (16, 8, 32, 64), "cuda": (512, 256, 1024, 128, 2048)}
 """Rows of a lane that are tried, about, the usual number first."""
@@ -112,6 +113,8 @@ def choose(workload: Workload, device: torch.device, lanes: int, precision: str,
         sizes: rows of a lane to choose from, the usual number first.
     """
     methods = cache(lambda one: workload.methods(lanes, device, one))
+    if precision == "auto" and not isinstance(methods("float32")[0], (RowMethod, MatchingPursuit)):
+        precision = "float32"  # a method of which nothing is known that could be compared
     agreement = agree(methods, workload.spec.seed, device) if precision == "auto" else None
     precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
     seconds: dict[tuple[str, int], float] = {}
@@ -166,8 +169,10 @@ def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.d
     except Exception:  # a network that a method has tried when it was made
         return Agreement(-1.0, float("inf"))
     rows = Rows.of(seed, range(PROBES), usual_values(full))
-    if not isinstance(full, RowMethod) or not isinstance(half, RowMethod):
+    if isinstance(full, MatchingPursuit) and isinstance(half, MatchingPursuit):
         return _agree_on_candidates(full, half, rows.to(device))
+    assert isinstance(full, RowMethod)
+    assert isinstance(half, RowMethod)
     params = full.start(rows).to(device)
     rows = rows.to(device)
     cosines, errors, losses = [], [], []
@@ -186,13 +191,11 @@ def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.d
     return Agreement(float(torch.cat(cosines).nan_to_num(-1.0).mean()), float(error.nan_to_num(torch.inf)))
 
 
-def _agree_on_candidates(full: Method, half: Method, rows: Rows) -> Agreement:
+def _agree_on_candidates(full: MatchingPursuit, half: MatchingPursuit, rows: Rows) -> Agreement:
     """Compare what rows' first step chooses by."""
     try:
         losses, near = full.candidates(rows), half.candidates(rows)
     except Exception:  # as in `agree`
-        losses = near = None
-    if losses is None or near is None:
         return Agreement(-1.0, float("inf"), "candidates")
     better, turned = ((one - one.mean(dim=1, keepdim=True)).flatten() for one in (losses, near))
     cosine = torch.cosine_similarity(better, turned, dim=0)

@@ -145,10 +145,6 @@ class Method(ABC):
         """How many turns a row of a configuration takes for so many steps, at most."""
         return steps if self.draws is None else steps * int(self.complete(values)[self.draws])
 
-    def candidates(self, rows: Rows) -> Tensor | None:
-        """Some of the losses that rows compare at their first step, [B, P]; None of methods that follow a gradient."""
-        return None
-
     @abstractmethod
     def begin(self, rows: Rows) -> State:
         """Every row's state before its first step; random numbers from (seed, example) alone."""
