@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from raysweep.data.load import load_data
+from raysweep.data.load import load_arrays, load_data
 from raysweep.methods import METHODS
+from raysweep.methods.radio import arrays_read
 from raysweep.sources import is_callable_name, locate
 from raysweep.submission import is_uploaded
 from raysweep.zoo import SCHEME
@@ -55,18 +56,22 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
     for path in own_code(home, modules) if modules else ():
         _copy(path, folder / path.relative_to(home))
     if not document["data"]["source"].startswith(SCHEME):
-        keep = METHODS[method["name"]].explains_samples
-        document["data"] = (_whole if keep else _stand_in)(document["data"], media, home, folder)
+        document["data"] = (
+            _whole(document["data"], arrays_read(method), home, folder)
+            if METHODS[method["name"]].explains_samples
+            else _stand_in(document["data"], media, home, folder)
+        )
     if not document.get("images", {"source": SCHEME})["source"].startswith(SCHEME):
         document["images"] = _stand_in(document["images"], media, home, folder, "images")
     return document
 
 
-def _whole(data: dict[str, Any], media: str, home: Path, folder: Path) -> dict[str, Any]:
-    """All of the data: its samples are what is explained, and its statistics fill the gaps."""
+def _whole(data: dict[str, Any], arrays_too: Sequence[str], home: Path, folder: Path) -> dict[str, Any]:
+    """All of the data: its samples are what is explained, its statistics and further arrays fill the gaps."""
     known = load_data(data["source"], folder=home, key="data.source", media=data.get("media"))
     source = f"{FILES}/data.npz"
     arrays: dict[str, Any] = {"x": known.x, "classes": np.array(known.classes, dtype=str)}
+    arrays |= load_arrays(data["source"], arrays_too, len(known.x), folder=home, key="data.source")
     if known.y is not None:
         arrays["y"] = known.y
     if known.waves is not None:

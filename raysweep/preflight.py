@@ -99,7 +99,19 @@ def check_workload(file: SweepFile) -> Workload:
     check_space(file.sweep)
     workload = Workload(workload_spec(file))
     workload.check()
+    check_steps(file.sweep, workload.explainer.most_steps)
     return workload
+
+
+def check_steps(sweep: Sweep, most: int | None) -> None:
+    """No configuration has more steps than the method finds something to do for; None: it always does."""
+    if most is None:
+        return
+    domain = sweep.parsed_space["steps"].domain
+    steps: Sequence[Any] = domain.values if isinstance(domain, Choice) else (domain.high,)
+    if max(steps) > most:
+        rule = f"must be at most {most}, as many components as a sample has: each step of a pursuit adds one"
+        raise InputError(rule, key="space.steps", value=max(steps))
 
 
 def check_space(sweep: Sweep) -> None:
@@ -188,6 +200,8 @@ def workload_spec(file: SweepFile) -> Any:
         each=sweep.target.each,
         layer=sweep.target.layer,
         unit=sweep.target.unit,
+        query=sweep.target.query,
+        area=sweep.target.area.model_dump(exclude_none=True) if sweep.target.area else {},
         direction=sweep.direction,
         examples=sweep.examples,
         objectives=tuple(ObjectiveSpec(one.name, source(one.model), one.layer) for one in sweep.objective),

@@ -22,8 +22,15 @@ OF_GANS = ("seen_fd", "classifier_loss", "feature_fd", "kid", "fid")
 OBJECTIVES = {"am": ("response_fd", "feature_fd", "kid", "fid"), "rde": OF_MASKS, "rde_pursuit": OF_MASKS}
 OBJECTIVES |= dict.fromkeys(GANS, OF_GANS) | {"probegan_naive": OF_GANS[1:], "biggan": OF_GANS[:1]}
 """What each method can be scored by."""
-USES = {"patch": ("components", "patches"), "fill_value": ("fill", "constant"), "blur": ("fill", "blur")}
+USES = {
+    "patch": ("components", "patches"),
+    "fill_value": ("fill", "constant"),
+    "fill_share": ("fill", "phi_gt"),
+    "blur": ("fill", "blur"),
+}
 """Keys of a method that only one choice of another key reads."""
+PAINTS = ("inpainter", "phi_gt")
+"""Fills that a network of the sweep makes."""
 
 
 def check_between_keys(sweep: Sweep) -> None:
@@ -109,24 +116,42 @@ def _check_training(sweep: Sweep) -> None:
 def _check_target(sweep: Sweep) -> None:
     """What is explained is said in one way."""
     target = sweep.target
-    ways = [target.class_, target.unit, target.each]
+    ways = [target.class_, target.unit, target.each, target.query]
     if sum(way is not None for way in ways) != 1 or (target.unit is not None and target.layer is None):
         found = target.model_dump(by_alias=True, exclude_none=True)
-        each = "" if sweep.method.name == "am" else ", or each: predicted or label"
+        each = "" if sweep.method.name == "am" else ", or each: predicted or label, or a query with its area"
         raise InputError(f"must be either a class, or a layer with a unit{each}", key="target", value=found)
-    if target.each is not None and sweep.method.name == "am":
-        rule = "has no use with am, whose explanations start from no sample"
-        raise InputError(rule, key="target.each", value=target.each)
+    for name in ("each", "query"):
+        if getattr(target, name) is not None and sweep.method.name == "am":
+            rule = "has no use with am, whose explanations start from no sample"
+            raise InputError(rule, key=f"target.{name}", value=getattr(target, name))
+    if target.query is not None and target.layer is not None:
+        rule = "has no use with a query, which asks for what the network makes in the end"
+        raise InputError(rule, key="target.layer", value=target.layer)
+    if target.area is not None:
+        _check_area(target.area.model_dump(exclude_none=True), target.query)
+
+
+def _check_area(area: dict[str, list[int]], query: str | None) -> None:
+    """It is somewhere, and something asks for it."""
+    if query is None:
+        rule = "has a use only with a query: darken or darken_and_brighten"
+        raise InputError(rule, key="target.area", value=area)
+    for name, reach in area.items():
+        if len(reach) != 2 or not 0 <= reach[0] < reach[1]:
+            rule = f"must be [first, last], the last of the {name} not among them, and 0 ≤ first < last"
+            raise InputError(rule, key=f"target.area.{name}", value=reach)
 
 
 def _check_method(sweep: Sweep) -> None:
     """Each method has its own networks, objectives and keys."""
     method, models = sweep.method, sweep.models
     fill = getattr(method, "fill", None)
-    for role, needed in (("generator", method.name == "am"), ("inpainter", fill == "inpainter")):
+    for role, needed in (("generator", method.name == "am"), ("inpainter", fill in PAINTS)):
         given = getattr(models, role)
         if needed and given is None:
-            raise InputError(f"must be given: {method.name} needs one", key=f"models.{role}")
+            what = f"{method.name} with fill: {fill}" if role == "inpainter" else method.name
+            raise InputError(f"must be given: {what} needs one", key=f"models.{role}")
         if given is not None and not needed:
             what = f"{method.name} with fill: {fill}" if role == "inpainter" and fill else method.name
             raise InputError(f"has no use with {what}", key=f"models.{role}", value=given.source)
@@ -142,6 +167,10 @@ def _check_method(sweep: Sweep) -> None:
         value = getattr(method, key, None)
         if value is not None and value != _default(method, key) and getattr(method, other) != choice:
             raise InputError(f"has a use only with {other}: {choice}", key=f"method.{key}", value=value)
+    components = getattr(method, "components", "")
+    if fill == "phi_gt" and components not in ("measurements", "buildings+measurements"):
+        rule = "must be measurements or buildings+measurements with fill: phi_gt, which fills in measurements"
+        raise InputError(rule, key="method.components", value=components)
 
 
 def _default(keys: BaseModel, key: str) -> Any:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raysweep.cluster.jobs import NOT_UPLOADED, STORAGE, Jobs, Submission
 from raysweep.errors import InputError
@@ -15,9 +15,6 @@ from raysweep.record.checkouts import is_url
 from raysweep.record.store import check_uri
 from raysweep.sources import is_callable_name
 from raysweep.sweepfile import Sweep, SweepFile, load_sweep
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 LIMIT = 500 * 2**20
 """Bytes that Ray takes as a job's folder."""
@@ -96,14 +93,14 @@ def check_paths(file: SweepFile) -> list[Path]:
 
 def named_paths(sweep: Sweep) -> Iterator[tuple[str, str]]:
     """(key, value) of everything in a sweep that names a file or a folder."""
-    models: list[tuple[str, BaseModel | None]] = [
-        (f"models.{role}", getattr(sweep.models, role)) for role in type(sweep.models).model_fields
-    ]
-    models += [(f"objective.{index}.model", one.model) for index, one in enumerate(sweep.objective)]
-    named = [
-        (f"{key}.{part}", getattr(model, part)) for key, model in models if model for part in ("source", "weights")
-    ]
-    for key, value in [*named, ("data.source", sweep.data.source)]:
+    models = dict(sweep.models.named)
+    models |= {f"objective.{index}.model": one.model for index, one in enumerate(sweep.objective) if one.model}
+    named = [(f"{key}.{part}", getattr(model, part)) for key, model in models.items() for part in ("source", "weights")]
+    named += [("data.source", sweep.data.source), ("images.source", sweep.images.source if sweep.images else None)]
+    components = getattr(sweep.method, "components", "")
+    named += [("method.trained", getattr(sweep.method, "trained", None))]
+    named += [("method.components", components if components.endswith(".npy") else None)]
+    for key, value in named:
         if value and "://" not in value and not is_callable_name(value):
             yield key, value
 

@@ -47,20 +47,30 @@ class DataKeys(_Keys):
     """Real data: `zoo://…`, .npz, .parquet, a folder of class folders or `module:callable`."""
 
     source: str
-    media: Literal["image", "logmel", "spectrum", "array"] | None = None
+    media: Literal["image", "logmel", "spectrum", "radio", "array"] | None = None
+
+
+class AreaKeys(_Keys):
+    """A rectangle of a map: `[first, last]`, the last not among them; all rows, or columns, where it does not say."""
+
+    rows: list[int] | None = None
+    columns: list[int] | None = None
 
 
 class TargetKeys(_Keys):
     """What is explained: a class by name or index, or unit `unit` of the named layer `layer` (spatial mean).
 
     A class with a `layer` is the class's unit of that layer: the logits of a network that ends in a softmax. Of methods
-    that explain samples, `each` sample may have a class of its own.
+    that explain samples, `each` sample may have a class of its own, and of a network that makes a map a `query` may ask
+    for an `area` of it.
     """
 
     class_: str | int | None = Field(None, alias="class")
     each: Literal["predicted", "label"] | None = None
     layer: str | None = None
     unit: int | None = Field(None, ge=0)
+    query: Literal["darken", "darken_and_brighten"] | None = None
+    area: AreaKeys | None = None
 
 
 class AmKeys(_Keys):
@@ -75,14 +85,16 @@ class AmKeys(_Keys):
 class MaskKeys(_Keys):
     """What methods that mask samples share.
 
-    `components` are pixels, patches (of `patch` × `patch`), elements or channels, a .npy file or `module:callable`.
+    `components` are pixels, patches (of `patch` × `patch`), elements or channels; of radio maps buildings, measurements
+    or buildings+measurements; a .npy file or `module:callable`.
     """
 
     per: Literal["example", "class"] = "example"
     components: str = "pixels"
     patch: int = Field(4, ge=1)
-    fill: Literal["gaussian", "constant", "mean", "blur", "inpainter"] = "gaussian"
+    fill: Literal["gaussian", "constant", "mean", "blur", "inpainter", "phi_gt"] = "gaussian"
     fill_value: float = 0.0
+    fill_share: float = Field(1.0, gt=0, le=1)
     blur: float = Field(2.0, gt=0)
 
 
@@ -143,6 +155,13 @@ class ModelsKeys(_Keys):
     classifier: Annotated[ModelKeys, _short("source")] | None = None
     classifiers: dict[str, Annotated[ModelKeys, _short("source")]] | None = None
     judge: Annotated[ModelKeys, _short("source")] | None = None
+
+    @property
+    def named(self) -> dict[str, ModelKeys]:
+        """Each network by its key."""
+        roles = {role: getattr(self, role) for role in ("generator", "inpainter", "classifier", "judge")}
+        roles |= {f"classifiers.{name}": model for name, model in (self.classifiers or {}).items()}
+        return {f"models.{role}": model for role, model in roles.items() if model is not None}
 
 
 class SearchKeys(_Keys):

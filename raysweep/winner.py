@@ -158,6 +158,9 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
     what = target.get("class", f"{target.get('layer')}, unit {target.get('unit')}")
     if "each" in target:
         what = f"each example's own class ({target['each']})"
+    if "query" in target:
+        reach = ", ".join(f"{axis} {first} to {last}" for axis, (first, last) in target.get("area", {}).items())
+        what = f"{target['query'].replace('_', ' ')} {reach or 'the whole map'}"
     description = {
         "method": sweep["method"]["name"],
         "target": f"{sweep['direction']} {what}" if "generator" in models else str(what),

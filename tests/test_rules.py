@@ -62,7 +62,7 @@ def test_a_preference_among_the_objectives_holds(path: Path, prefer: str) -> Non
     [
         ("models.generator=nets:generator", "models.generator: has no use with rde (found 'nets:generator')"),
         ("models.inpainter=nets:paints", "models.inpainter: has no use with rde with fill: gaussian"),
-        ("method.fill=inpainter", "models.inpainter: must be given: rde needs one"),
+        ("method.fill=inpainter", "models.inpainter: must be given: rde with fill: inpainter needs one"),
         ("method.patch=3", "method.patch: has a use only with components: patches (found 3)"),
         ("method.fill_value=3", "method.fill_value: has a use only with fill: constant (found 3"),
         ("method.blur=3", "method.blur: has a use only with fill: blur (found 3"),

@@ -366,4 +366,5 @@ def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
         "rde-fashion": 16,
         "rde-magnitude-phase": 5,
         "rde-notes": 16,
+        "rde-radio": 6,
     }

@@ -12,8 +12,8 @@ import numpy as np
 from raysweep.data.waves import check_waves
 from raysweep.errors import InputError, did_you_mean
 
-MEDIA = ("image", "logmel", "spectrum", "array")
-_AS_THEY_ARE = ("spectrum", "array")  # media without a channel axis to add or to move
+MEDIA = ("image", "logmel", "spectrum", "radio", "array")
+_AS_THEY_ARE = ("spectrum", "radio", "array")  # media without a channel axis to add or to move
 CHANNELS = (1, 3)
 
 
@@ -22,10 +22,11 @@ class Dataset:
     """Samples, checked: finite, and each label names a class.
 
     Args:
-        x: float32 [N, ...]; images are NCHW in [0, 1], log-mels [N, 1, mels, frames], spectra [N, 2, bins].
+        x: float32 [N, ...]; images are NCHW in [0, 1], log-mels [N, 1, mels, frames], spectra [N, 2, bins],
+            radio maps [N, 4, H, W].
         y: int64 [N], or None when the data has no labels.
         classes: `classes[y]` are the names; empty without labels.
-        media: how a sample is shown: "image", "logmel", "spectrum" or "array".
+        media: how a sample is shown, one of MEDIA.
         fingerprint: sha256 over x, y and classes, and waves where there are some, as hex.
         waves: the sounds of the first K spectra, int16 [K ≤ N, samples]; None for other media or without.
     """
@@ -48,9 +49,9 @@ def make_dataset(
 ) -> Dataset:
     """Check raw arrays and bring them into the one layout.
 
-    uint8 becomes float32 / 255. Unless `media` is "spectrum" or "array", [N, H, W] gets a channel axis and a last axis
-    of 1 or 3 channels moves to the front when the first cannot be one. Without `media`, [N, 1 or 3, H, W] in [0, 1] is
-    an "image", anything else an "array". `waves` count for spectra, and are passed over with any other medium.
+    uint8 becomes float32 / 255. Unless `media` is "spectrum", "radio" or "array", [N, H, W] gets a channel axis and a
+    last axis of 1 or 3 channels moves to the front when the first cannot be one. Without `media`, [N, 1 or 3, H, W] in
+    [0, 1] is an "image", anything else an "array". `waves` count for spectra alone.
 
     Raises:
         InputError: empty, non-numeric or non-finite x; labels that are not integers, not one per sample, or outside

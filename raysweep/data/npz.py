@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,28 @@ def read_npz(path: Path, *, key: str) -> tuple[Any, Any, Any, Any]:
             _array(archive, "classes", path, key),
             _array(archive, "waves", path, key),
         )
+
+
+def read_arrays(path: Path, names: Sequence[str], *, key: str) -> dict[str, np.ndarray]:
+    """Further arrays of a file whose x was read.
+
+    Raises:
+        InputError: one of them is not there, or not readable.
+    """
+    found = {}
+    with np.load(path, allow_pickle=False) as archive:
+        for name in names:
+            array = _array(archive, name, path, key)
+            if array is None:
+                hint = f"It has {', '.join(archive.files)}"
+                raise InputError(
+                    f"must have an array named {name}, which the method reads",
+                    key=key,
+                    value=str(path),
+                    suggestion=hint,
+                )
+            found[name] = array
+    return found
 
 
 def _array(archive: Any, name: str, path: Path, key: str) -> np.ndarray | None:

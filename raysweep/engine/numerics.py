@@ -22,6 +22,7 @@ from raysweep.engine.engine import Engine
 from raysweep.engine.workload import Workload
 from raysweep.errors import RaysweepError
 from raysweep.methods import Method, RowMethod, Rows
+from raysweep.methods.pursuit import MatchingPursuit
 
 MARGIN = 0.9
 """Another precision or size than the usual one must take less than this share of its time."""
@@ -45,12 +46,15 @@ class Agreement:
     """How far bfloat16 goes the way of float32.
 
     Args:
-        cosine: between a row's gradients in the two precisions, mean over some rows.
+        cosine: between a row's gradients in the two precisions, mean over some rows; where a step compares candidates,
+            between how much better or worse they are than the row's mean.
         error: root mean square difference of the rows' losses, over the losses' spread.
+        of: what the cosine is between.
     """
 
     cosine: float
     error: float
+    of: str = "gradients"
 
     @property
     def holds(self) -> bool:
@@ -58,7 +62,7 @@ class Agreement:
         return self.cosine >= LEAST_COSINE and self.error <= MOST_ERROR
 
     def __str__(self) -> str:
-        return f"gradients agree to a cosine of {self.cosine:.4f}, losses to {self.error:.1%} of their spread"
+        return f"{self.of} agree to a cosine of {self.cosine:.4f}, losses to {self.error:.1%} of their spread"
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,8 @@ def choose(
         values: hyper-parameters to step with; the usual ones by default.
     """
     methods = cache(lambda one: workload.methods(lanes, device, one))
-    if precision == "auto" and not isinstance(methods("float32")[0], RowMethod):
-        precision = "float32"  # a method that compares distortions and follows no gradient
+    if precision == "auto" and not isinstance(methods("float32")[0], (RowMethod, MatchingPursuit)):
+        precision = "float32"  # a method of which nothing is known that could be compared
     agreement = agree(methods, workload.spec.seed, device) if precision == "auto" else None
     precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
     seconds: dict[tuple[str, int], float] = {}
@@ -151,10 +155,16 @@ def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.d
     Args:
         methods: the method in a precision, once or more.
     """
-    full, half = methods("float32")[0], methods("bfloat16")[0]
+    full = methods("float32")[0]
+    try:
+        half = methods("bfloat16")[0]
+    except Exception:  # a network that a method has tried when it was made
+        return Agreement(-1.0, float("inf"))
+    rows = Rows.of(seed, range(PROBES), full.usual_values)
+    if isinstance(full, MatchingPursuit) and isinstance(half, MatchingPursuit):
+        return _agree_on_candidates(full, half, rows.to(device))
     assert isinstance(full, RowMethod)
     assert isinstance(half, RowMethod)
-    rows = Rows.of(seed, range(PROBES), full.usual_values)
     params = full.start(rows).to(device)
     rows = rows.to(device)
     cosines, errors, losses = [], [], []
@@ -171,6 +181,18 @@ def agree(methods: Callable[[str], Sequence[Method]], seed: int, device: torch.d
         losses.append(loss)
     error = torch.cat(errors).square().mean().sqrt() / torch.cat(losses).std()
     return Agreement(float(torch.cat(cosines).nan_to_num(-1.0).mean()), float(error.nan_to_num(torch.inf)))
+
+
+def _agree_on_candidates(full: MatchingPursuit, half: MatchingPursuit, rows: Rows) -> Agreement:
+    """Compare what rows' first step chooses by."""
+    try:
+        losses, near = full.candidates(rows), half.candidates(rows)
+    except Exception:  # as in `agree`
+        return Agreement(-1.0, float("inf"), "candidates")
+    better, turned = ((one - one.mean(dim=1, keepdim=True)).flatten() for one in (losses, near))
+    cosine = torch.cosine_similarity(better, turned, dim=0)
+    error = (near - losses).square().mean().sqrt() / losses.std()
+    return Agreement(float(cosine.nan_to_num(-1.0)), float(error.nan_to_num(torch.inf)), "candidates")
 
 
 def seconds_per_row_step(

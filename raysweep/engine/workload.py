@@ -6,20 +6,24 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from raysweep.data import Dataset, load_data
+from raysweep.data import Dataset, load_arrays, load_data
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers import EXPLAINERS
 from raysweep.errors import InputError
 from raysweep.methods import METHODS, Method
+from raysweep.methods.radio import arrays_read
+from raysweep.models.area import AreaReadout
 from raysweep.models.fit import check_data_fit, check_features, check_fit
 from raysweep.models.inception import InceptionFID
 from raysweep.models.independence import check_rows_independent
@@ -53,8 +57,9 @@ class WorkloadSpec:
         method, options: the method's name and its named variants.
         generator, inpainter, classifier, judge: the networks; of the first two those that the method works with.
         data, media: the real data, and how explanations are shown (None: as generator and data say).
-        target: a class by name or index; None when `layer` and `unit`, or `each`, say what is explained.
+        target: a class by name or index; None when `layer` and `unit`, `each`, or `query` say what is explained.
         each: "predicted" or "label": each example's own class, as the classifier sees it or as the data say.
+        query, area: "darken" or "darken_and_brighten" what the classifier makes in these `rows` and `columns` of a map.
         direction: "maximise" or "minimise" the response.
         examples: N, explanations of a trial.
         precision: of the networks while rows are stepped, "auto" until chosen; latents and optimiser never below
@@ -83,6 +88,8 @@ class WorkloadSpec:
     generator: ModelSource | None = None
     inpainter: ModelSource | None = None
     each: str | None = None
+    query: str | None = None
+    area: dict[str, list[int]] = field(default_factory=dict)
     images: str | None = None
     trained: str | None = None
     classifiers: tuple[tuple[str, ModelSource], ...] = ()
@@ -131,6 +138,12 @@ class Workload:
         """What networks are trained on."""
         assert self.spec.images is not None
         return load_data(self.spec.images, folder=self.folder, key="images.source", media=self.spec.media)
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What the method reads of the data beside the samples, [N, ...] each, by name."""
+        names = arrays_read(self.spec.options)
+        return load_arrays(self.spec.data, names, len(self.data.x), folder=self.folder, key="data.source")
 
     @cached_property
     def media(self) -> str:
@@ -190,6 +203,7 @@ class Workload:
         models |= {f"objective.{name}": model for name, model in self.feature_models.items()}
         found = {f"models.{name}": model.fingerprint for name, model in models.items() if model is not None}
         found |= {"images": self.images.fingerprint} if self.spec.images else {}
+        found |= {f"data.{name}": hashlib.sha256(array.tobytes()).hexdigest() for name, array in self.arrays.items()}
         return {**found, "data": self.data.fingerprint}
 
     @cached_property
@@ -216,7 +230,8 @@ class Workload:
         if not self.spec.images:
             readout = self.readout(self.classifier.module)
             check_data_fit(self.data, readout, key="data.source")
-            check_unsquashed(readout, self.data, key="models.classifier")
+            if self.spec.query is None:  # a map is no score
+                check_unsquashed(readout, self.data, key="models.classifier")
         self.explainer.check(self.data)
         self._check_judge()
         for index, one in enumerate(self.spec.objectives):
@@ -249,6 +264,8 @@ class Workload:
 
     def readout(self, module: nn.Module) -> Readout:
         """The explained response of a classifier module; all of the layer's units where each example has its own."""
+        if self.spec.query is not None:
+            return AreaReadout(module, self.spec.area, key="target")
         return Readout(module, self.spec.layer, None if self.spec.each else self.unit, key="target")
 
     def features(self, objective: str) -> nn.Module:

@@ -1,7 +1,7 @@
 """Fills: what stands where a mask has removed a part.
 
 A fill gives numbers for a whole sample; the obfuscation z = x ⊙ s + fill ⊙ (1 − s) uses those that the mask removed.
-All are functions of the sample, the binary mask and keyed noise, each row for itself.
+All are functions of the sample, the binary mask, keyed noise and the sample's index, each row for itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Constant(nn.Module):
         super().__init__()
         self.register_buffer("value", value)
 
-    def forward(self, x: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, noise: Noise, sample: Tensor) -> Tensor:
         return self.value.expand_as(x)
 
 
@@ -48,7 +48,7 @@ class Gaussian(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
 
-    def forward(self, x: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, noise: Noise, sample: Tensor) -> Tensor:
         return self.mean + self.deviation * noise()
 
 
@@ -69,7 +69,7 @@ class Blur(nn.Module):
         self.register_buffer("kernel", weight / weight.sum())
         self.axes, self.reach = axes, reach
 
-    def forward(self, x: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, noise: Noise, sample: Tensor) -> Tensor:
         for axis in range(x.dim() - self.axes, x.dim()):
             x = self._along(x, axis)
         return x
@@ -94,7 +94,7 @@ class Inpainted(nn.Module):
         self.inpainter = inpainter
         self.dtype = next((p.dtype for p in inpainter.parameters()), torch.float32)
 
-    def forward(self, x: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, noise: Noise, sample: Tensor) -> Tensor:
         kept = x * mask
         painted: Tensor = self.inpainter(torch.stack([kept, mask, noise()], dim=1).to(self.dtype))
         return painted.to(x.dtype)

@@ -26,17 +26,18 @@ class Explained:
         x: samples [K, *shape].
         first, count: example e is for the `count[e]` samples from `first[e]` on, int64 [E] each: one sample, or all of
             a class. Example E is the first one again.
-        unit: the explained unit of each sample, int64 [K].
+        unit: the explained unit of each sample, int64 [K]; None: all of them at once, as the cells of an area are.
     """
 
     x: Tensor
     first: Tensor
     count: Tensor
-    unit: Tensor
+    unit: Tensor | None
 
     def to(self, device: torch.device) -> Explained:
         """The same on a device."""
-        return Explained(*(part.to(device) for part in (self.x, self.first, self.count, self.unit)))
+        x, first, count = (part.to(device) for part in (self.x, self.first, self.count))
+        return Explained(x, first, count, None if self.unit is None else self.unit.to(device))
 
     def sample(self, example: Tensor, key: Key) -> Tensor:
         """One sample's index for each row [B], any of its example's with the same probability."""
@@ -51,11 +52,12 @@ class Masking:
 
     Args:
         scores: Φ, sample [B, *shape] -> pre-softmax scores [B, U].
-        fill: `(x, mask, noise) -> fill`; see `fills`.
+        fill: `(x, mask, noise, sample) -> fill`; see `fills`.
         explained: the samples, on the networks' device.
         components: what a mask keeps or removes as a whole.
         batch: samples that Φ(x) is computed of at a time.
         dtype: of masks and scores; the networks may have another.
+        rises_only: whether only a score that the mask makes higher is a distortion; else one that it makes lower, too.
     """
 
     def __init__(
@@ -66,30 +68,32 @@ class Masking:
         components: Components,
         batch: int = 16,
         dtype: torch.dtype = torch.float32,
+        rises_only: bool = False,
     ) -> None:
         self.scores, self.fill, self.explained, self.components = scores, fill, explained, components
-        self.dtype = dtype
+        self.dtype, self.rises_only = dtype, rises_only
         self.network_dtype = next((p.dtype for p in scores.parameters()), dtype)
         self.wanted = self._wanted(batch)
-        """Φ(x) of every sample [K]."""
+        """Φ(x) of every sample [K, A]: of its unit, or of all A of an area."""
 
     def distortion(self, sample: Tensor, mask: Tensor, key: Key) -> Tensor:
-        """½ (Φ(x) − Φ(z))² [B] of the samples [B] under masks [B, C], with the noise of `key`."""
-        found = self.score(self.obfuscation(sample, mask, key), sample)
-        return 0.5 * (self.wanted[sample] - found).square()
+        """½ (Φ(x) − Φ(z))² [B] of the samples [B] under masks [B, C], with the noise of `key`; of an area the mean."""
+        rise = self.score(self.obfuscation(sample, mask, key), sample) - self.wanted[sample]
+        return 0.5 * (rise.clamp(min=0) if self.rises_only else rise).square().mean(dim=1)
 
     def obfuscation(self, sample: Tensor, mask: Tensor, key: Key) -> Tensor:
         """z = x ⊙ s + G(x, s, n) ⊙ (1 − s), [B, *shape]."""
         x = self.explained.x[sample].to(mask)
         keep = self.components.spread(mask, sample)
         with torch.no_grad():
-            fill = self.fill(x, keep.detach().round(), lambda: self._noise(x, key))
+            fill = self.fill(x, keep.detach().round(), lambda: self._noise(x, key), sample)
         return x * keep + fill * (1 - keep)
 
     def score(self, x: Tensor, sample: Tensor) -> Tensor:
-        """Φ of inputs [B, *shape] for the units of the samples [B], in the masks' precision."""
-        scores = self.scores(x.to(self.network_dtype))
-        return scores.gather(1, self.explained.unit[sample][:, None])[:, 0].to(self.dtype)
+        """Φ of inputs [B, *shape] for the units of the samples [B], in the masks' precision, [B, A]."""
+        scores: Tensor = self.scores(x.to(self.network_dtype)).to(self.dtype)
+        unit = self.explained.unit
+        return scores if unit is None else scores.gather(1, unit[sample][:, None])
 
     def shown(self, mask: Tensor, example: Tensor, drawn: bool) -> Tensor:
         """One obfuscation z [B, *shape] of each example's sample (of a class, its first); see `evaluated`."""

@@ -41,6 +41,13 @@ class MatchingPursuit(Method):
     def __init__(self, masking: Masking, width: int = WIDTH) -> None:
         self.masking, self.width, self.dtype = masking, width, masking.dtype
 
+    def candidates(self, rows: Rows) -> Tensor:
+        """The distortion with nothing chosen, and with each of the first components alone, [B, width]."""
+        left = self.masking.components.present(self._first(rows))
+        nothing, ones = left.new_zeros(left.shape, dtype=self.dtype), torch.ones_like(rows.example)
+        with torch.no_grad():
+            return self._tried(nothing, left, ones, rows)[0]
+
     def begin(self, rows: Rows) -> State:
         """Nothing chosen."""
         importance = torch.zeros(len(rows), self.masking.components.count, dtype=self.dtype)
@@ -78,7 +85,13 @@ class MatchingPursuit(Method):
         return first[rows.example % len(first)]
 
     def _evaluated(self, chosen: Tensor, left: Tensor, noises: Tensor, wanted: Tensor, rows: Rows) -> Tensor:
-        """This turn's part of the distortions' sums over noise samples [B, 1 + C]: as it is, and with each component.
+        """This turn's part of the distortions' sums over noise [B, 1 + C]: as it is, and with each component."""
+        found, place, rank = self._tried(chosen, left, noises, rows)
+        found = torch.where(rank < wanted[:, None], found, 0.0)
+        return found.new_zeros(len(rows), chosen.shape[1] + 1).scatter_add_(1, place, found)
+
+    def _tried(self, chosen: Tensor, left: Tensor, noises: Tensor, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+        """This turn's distortions [B, width], which masks they are of (0: as it is; 1 + c), and which evaluations.
 
         Evaluation i of a step is of mask i // n under noise sample i % n. Mask 0 is the chosen one; mask j adds the
         j-th component that is left.
@@ -93,19 +106,20 @@ class MatchingPursuit(Method):
         seed, example, step = (part.repeat_interleave(self.width) for part in (rows.seed, rows.example, rows.step))
         key = (seed, example, step, noise.flatten())
         found = self.masking.distortion(self.masking.explained.sample(example, key), masks, key).view(rank.shape)
-        found = torch.where(rank < wanted[:, None], found, 0.0)
-        return found.new_zeros(len(rows), chosen.shape[1] + 1).scatter_add_(1, place, found)
+        return found, place, rank
 
     def _grown(self, state: State, distortion: Tensor, left: Tensor, rows: Rows) -> State:
         """The state after a step, by the mean distortions [B, 1 + C] of all masks.
 
-        A component's importance is 1 for the first that was chosen, and 1/C less for each that was chosen before it.
+        A component's importance is 1 for the first that was chosen, and 1/C less for each that was chosen before it, C
+        the number of components that the sample has.
         """
         before, count = state["params"], state["params"].shape[1]
         size = (before > 0).sum(dim=1, keepdim=True)
+        own = size + left.sum(dim=1, keepdim=True)
         now, (lowest, best) = distortion[:, 0], torch.where(left, distortion[:, 1:], torch.inf).min(dim=1)
         ended = state["ended"] | (now <= rows["tolerance"]) | ~left.any(dim=1)
-        after = by_row(ended, before, before.scatter(1, best[:, None], (1 - size / count).to(before)))
+        after = by_row(ended, before, before.scatter(1, best[:, None], (1 - size / own).to(before)))
         reached = torch.where(ended, now, lowest)
         trace = state["kept.trace"].scatter(1, size, now[:, None])
         trace = by_row(ended, trace, trace.scatter(1, (size + 1).clamp(max=count), reached[:, None]))

@@ -67,7 +67,7 @@ class RateDistortion(RowMethod):
         sample = self.masking.explained.sample(rows.example, rows.key)
         mask = self.concrete_mask(params, rows) if self.concrete else params
         distortion = self.masking.distortion(sample, mask, rows.key)
-        rate = mask.sum(dim=1)
+        rate = (mask * self.masking.components.present(sample)).sum(dim=1)
         seen = {"distortion": distortion, "rate": rate, "example": rows.example}
         return Loss(distortion + rows["sparsity_weight"] * rate, seen)
 

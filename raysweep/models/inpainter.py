@@ -46,3 +46,23 @@ def check_inpainter(module: nn.Module, samples: Tensor, *, key: str) -> None:
         found = list(painted.shape[1:]) if isinstance(painted, Tensor) else type(painted).__name__
         raise InputError(f"the inpainter must paint in the samples' shape {shape}", key=key, value=found)
     check_rows_independent(network, packed, key=key)
+
+
+def check_estimator(module: nn.Module, samples: Tensor, *, key: str) -> None:
+    """Let a network estimate the map of two samples [2, C, H, W].
+
+    Raises:
+        InputError: it does not take them, makes no map [1, H, W], or lets one row's depend on another row.
+    """
+    shape = list(samples.shape[1:])
+    rule = f"the network that estimates must take samples {shape} and make maps {[1, *shape[1:]]}"
+    try:
+        with torch.no_grad():
+            made = module(like(samples, module))
+    except Exception as error:
+        hint = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        raise InputError(rule, key=key, value=type(module).__name__, suggestion=hint) from error
+    if not isinstance(made, Tensor) or list(made.shape) != [len(samples), 1, *shape[1:]]:
+        found = list(made.shape[1:]) if isinstance(made, Tensor) else type(made).__name__
+        raise InputError(rule, key=key, value=found)
+    check_rows_independent(module, samples, key=key)

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from raysweep.errors import RaysweepError
+from raysweep.record.radio_maps import PLANES, draw_radio_maps
 from raysweep.record.spectra import draw_spectra
 from raysweep.whole_files import whole
 
@@ -41,9 +42,9 @@ def contact_sheet(
 
     Args:
         explanations: [N, ...]. "image": [N, C, H, W] or [N, H, W] in [0, 1]. "logmel": [N, (1,) bands, frames].
-            "spectrum": [N, 2 or 4, F], see `draw_spectra`. "array": any shape; vectors become line plots, matrices heat
-            maps.
-        media: "image", "logmel", "spectrum" or "array".
+            "spectrum": [N, 2 or 4, F], see `draw_spectra`. "radio": [N, 9, H, W], see
+            `draw_radio_maps`. "array": any shape; vectors become line plots, matrices heat maps.
+        media: one of `data.dataset.MEDIA`.
         path: where the PNG goes; its folder must exist.
         title: above the grid, in as many lines as it takes.
         captions: one short text under each picture.
@@ -110,6 +111,8 @@ def pictures(explanations: np.ndarray, media: str) -> np.ndarray:
         return _coloured(mel, low=1.0, high=99.8, colours="magma")
     if media == "spectrum" and x.ndim == 3 and x.shape[1] in (2, 4):
         return draw_spectra(x)
+    if media == "radio" and x.ndim == 4 and x.shape[1] == PLANES:
+        return draw_radio_maps(x)
     if x.ndim >= 3 and min(x.shape[-2:]) > 1:
         planes = x.reshape(len(x), -1, *x.shape[-2:]).mean(axis=1)
         return _coloured(planes, low=0.0, high=100.0, colours="viridis")

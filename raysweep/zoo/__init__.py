@@ -28,7 +28,7 @@ class ModelEntry:
         weights: its safetensors file.
         latent: length of a generator's latent vector; None for other networks.
         units: names of a classifier's output units; None for other networks.
-        media: how what the network reads or makes is shown: "image", "logmel", "spectrum" or "array".
+        media: how what the network reads or makes is shown, one of `data.dataset.MEDIA`.
     """
 
     build: Callable[[], nn.Module]

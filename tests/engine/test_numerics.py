@@ -31,8 +31,12 @@ class Picky(nn.Module):
         return torch.stack([(self.scale * x).flatten(1).mean(1), x.flatten(1).sum(1)], 1)
 
 class Cancelling(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
     def forward(self, x):
-        large = x.flatten(1) + 1000
+        large = self.scale * x.flatten(1) + 1000
         return torch.stack([(large - 1000).square().sum(1), x.flatten(1).sum(1)], 1)
 
 def generator():
@@ -84,6 +88,22 @@ def test_bfloat16_agrees_where_rounding_does_not_matter(make: Make) -> None:
 def test_bfloat16_does_not_agree_where_a_network_cancels_or_refuses_it(make: Make) -> None:
     assert not agreement(make("cancelling")).holds
     assert agreement(make("picky")) == Agreement(-1.0, float("inf"))
+
+
+def pursuit(workload: Workload) -> Workload:
+    """Matching pursuit over patches on the same classifier."""
+    masks = {"per": "example", "components": "patches", "patch": 2, "fill": "constant", "fill_value": 0.0}
+    return Workload(replace(workload.spec, method="rde_pursuit", generator=None, options=masks, objectives=()))
+
+
+def test_a_pursuit_agrees_by_its_candidates(make: Make) -> None:
+    found = agreement(pursuit(make("smooth")))
+    assert found.holds
+    assert "candidates agree to a cosine" in str(found)
+    assert not agreement(pursuit(make("cancelling"))).holds
+    assert not agreement(pursuit(make("picky"))).holds
+    choice = choose(pursuit(make("smooth")), CPU, 1, "auto", {4: 1.0})
+    assert {precision for precision, _ in choice.seconds} == {"float32", "bfloat16"}
 
 
 def test_what_does_not_agree_is_not_chosen_whatever_its_speed(make: Make) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from raysweep.errors import InputError
-from raysweep.methods.components import Components, channels, elements, patches, pixels
+from raysweep.methods.components import FILLED, KEPT, Components, channels, elements, patches, pixels
 
 
 def test_patches_cover_a_map_row_by_row_and_are_narrower_at_the_edge() -> None:
@@ -36,14 +36,32 @@ def test_each_sample_may_have_a_grouping_of_its_own() -> None:
     assert components.present(torch.tensor([0, 1])).tolist() == [[True, True, False], [True, False, True]]
 
 
+def test_elements_of_no_component_are_always_kept_or_always_filled() -> None:
+    components = Components(torch.tensor([[0, KEPT, 1], [FILLED, 1, KEPT]]), (2, 3))
+    assert components.count == 2
+    spread = components.spread(torch.tensor([[0.25, 0.5]]), torch.tensor([0]))
+    assert spread[0].tolist() == [[0.25, 1.0, 0.5], [0.0, 0.5, 1.0]]
+    assert components.present(torch.tensor([0, 0])).tolist() == [[True, True]] * 2
+
+
+def test_components_that_others_have_do_not_count_for_a_sample() -> None:
+    components = Components(torch.tensor([[[0, 1, 2]], [[KEPT, 1, KEPT]]]), (1, 3))
+    assert components.most == 3
+    both = torch.tensor([0, 1])
+    assert components.share(torch.tensor([[1.0, 0.5, 0.0]]).expand(2, -1), both).tolist() == [0.5, 0.5]
+    assert components.share(torch.tensor([[1.0, 0.0, 1.0]]).expand(2, -1), both).tolist() == pytest.approx([2 / 3, 0])
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         (torch.zeros(1, 4, dtype=torch.int64), r"method\.components: must label every element.*\[1, 3\].*\[1, 4\]"),
         (torch.tensor([[0, -1, 1]]), "must cover the whole input.*1 of 3 elements have none"),
         (torch.tensor([[0, 2, 2]]), "from 0 to 2 without a gap.*component 1"),
+        (torch.full((1, 3), KEPT), "each sample needs a component.*1 of 1 samples have none"),
+        (torch.tensor([[[0, 0, 1]], [[KEPT, FILLED, KEPT]]]), "each sample needs a component.*1 of 2 samples"),
     ],
-    ids=["another shape", "a gap in the cover", "a gap in the numbers"],
+    ids=["another shape", "a gap in the cover", "a gap in the numbers", "nothing to choose", "one with nothing"],
 )
 def test_a_grouping_that_does_not_fit_is_refused(labels: torch.Tensor, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -148,6 +148,7 @@ def test_components_that_a_sample_does_not_have_are_never_chosen() -> None:
     one = planted(components=Components(labels, SHAPE))
     state = advance(one, CONFIG | {"noise_samples": 1.0}, 4, range(2))
     assert [row.nonzero().flatten().tolist() for row in state["params"]][1] == [0, 3]
+    assert sorted(state["params"][1].tolist()) == [0, 0, 0.5, 1]  # importance is of the two that it has
     assert bool(state["ended"][1])
 
 

@@ -201,6 +201,13 @@ def test_the_mask_of_channels_weighs_whole_channels() -> None:
     assert state["params"].shape == (5, 2)
 
 
+def test_components_that_a_sample_does_not_have_cost_nothing() -> None:
+    labels = torch.stack([elements(SHAPE), torch.zeros(SHAPE, dtype=torch.int64)])
+    one = method("relaxed", planted(2), components=Components(labels, SHAPE))
+    loss = one.loss(torch.full((2, 12), 0.5, dtype=torch.float64), Rows.of(7, range(2), CONFIG))
+    assert loss.seen["rate"].tolist() == [6.0, 0.5]
+
+
 def test_a_mask_stays_where_a_gradient_leads_back_from() -> None:
     one = method("concrete", planted(4), scores=Reads(), fill=Constant(torch.zeros(SHAPE)))
     state = advance(one, CONFIG | {"sparsity_weight": 50.0, "lr": 2.0}, 60, range(4))
@@ -212,7 +219,7 @@ def test_what_is_painted_depends_on_the_rounded_mask_alone() -> None:
     seen: list[Tensor] = []
 
     class Watching(nn.Module):
-        def forward(self, x: Tensor, mask: Tensor, noise: Any) -> Tensor:
+        def forward(self, x: Tensor, mask: Tensor, noise: Any, sample: Tensor) -> Tensor:
             seen.append(mask)
             return 0 * x
 

@@ -65,12 +65,12 @@ def held_out(city: str | None = None) -> Maps:
     return maps[chosen]
 
 
-def test_the_windows_load_as_arrays_of_three_cities() -> None:
+def test_the_windows_load_as_radio_maps_of_three_cities() -> None:
     data = load_data("zoo://radio/test")
     windows = FIGURES["test"]["windows"]
     assert data.x.shape == (windows, 4, SIDE, SIDE)
     assert data.x.dtype == np.float32
-    assert (data.classes, data.media) == (CITIES, "array")
+    assert (data.classes, data.media) == (CITIES, "radio")
     assert data.y is not None
     assert np.bincount(data.y).tolist() == [FIGURES["test"]["per_city"][city] for city in CITIES]
     assert [CITIES[y] for y in data.y] == shipped()["city"].tolist()

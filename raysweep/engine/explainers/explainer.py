@@ -64,6 +64,11 @@ class Explainer(ABC):
         """The samples that explanations are compared with, [M, *shape]."""
         return self.workload.data.x
 
+    @property
+    def most_steps(self) -> int | None:
+        """How many steps of a row do something; None: all that there may be."""
+        return None
+
     @abstractmethod
     def check(self, data: Dataset | None) -> None:
         """Try what every step will do.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,21 +15,22 @@ import torch
 from torch import Tensor, nn
 
 from raysweep.data import Dataset
-from raysweep.data.dataset import class_index, class_unit
+from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers.explainer import Explainer, Found
-from raysweep.errors import InputError
+from raysweep.engine.explainers.grouped import city_of, group
+from raysweep.engine.explainers.samples import choose, label_of
 from raysweep.methods import Method, fills
-from raysweep.methods.components import GROUPINGS, Components, grouping
+from raysweep.methods.components import Components
 from raysweep.methods.masking import Explained, Masking
 from raysweep.methods.pursuit import MatchingPursuit
+from raysweep.methods.radio import Estimated, estimates
 from raysweep.methods.rde import RateDistortion
 from raysweep.models.fit import check_gradient
 from raysweep.models.independence import check_rows_independent
-from raysweep.models.inpainter import Packed, check_inpainter
+from raysweep.models.inpainter import Packed, check_estimator, check_inpainter
 from raysweep.models.model import like
 from raysweep.models.prepare import prepare
 from raysweep.models.readout import Readout
-from raysweep.sources import call, is_callable_name, locate
 
 if TYPE_CHECKING:
     from raysweep.engine.showing import Showing
@@ -62,9 +62,11 @@ class MaskExplainer(Explainer):
     def stepping(self) -> dict[str, Any]:
         """The samples, the units that they are explained for, and what paints."""
         spec, workload = self.workload.spec, self.workload
+        unit = None if spec.each or spec.query else workload.unit
         return {
             "samples": [workload.data.fingerprint, spec.seed, spec.examples],
-            "target": [spec.target, spec.layer, spec.each, None if spec.each else workload.unit],
+            "target": [spec.target, spec.layer, spec.each, unit, spec.query, spec.area],
+            "arrays": [workload.identity[f"data.{name}"] for name in workload.arrays],
             "inpainter": workload.inpainter.fingerprint if workload.inpainter else None,
             "components": hashlib.sha256(self.components.labels.numpy().tobytes()).hexdigest(),
         }
@@ -72,7 +74,7 @@ class MaskExplainer(Explainer):
     @property
     def real(self) -> np.ndarray:
         """Samples of the classes that are explained."""
-        data, label = self.workload.data, self._label
+        data, label = self.workload.data, label_of(self.workload.spec, self.workload.data)
         return data.x if label is None or data.y is None else data.x[data.y == label]
 
     def check(self, data: Dataset | None) -> None:
@@ -81,7 +83,8 @@ class MaskExplainer(Explainer):
         check_rows_independent(readout, two, key="models.classifier")
         check_gradient(readout, two, key="models.classifier")
         if self.workload.inpainter is not None:
-            check_inpainter(self.workload.inpainter.module, two, key="models.inpainter")
+            check = check_estimator if self.workload.spec.options["fill"] == "phi_gt" else check_inpainter
+            check(self.workload.inpainter.module, two, key="models.inpainter")
         _ = self.components, self.explained
 
     @abstractmethod
@@ -99,6 +102,7 @@ class MaskExplainer(Explainer):
             explained=self.explained.to(device),
             components=self.components.to(device),
             dtype=torch.float64 if dtype == torch.float64 else torch.float32,
+            rises_only=self.workload.spec.query == "darken",
         )
         return self.masked(masking)
 
@@ -124,75 +128,59 @@ class MaskExplainer(Explainer):
             "distortion": expected(DRAWS, mask),
             "sparsity": self.components.share(mask, first).double().numpy(),
             "rate_distortion": np.trapezoid(curve, dx=1 / (RATES - 1), axis=1),
-            "collapsed": collapsed(mask).numpy(),
+            "collapsed": collapsed(mask, self.components.present(first)).numpy(),
         }
+        explanation = show.batched(show.method.explain, {"mask": mask, "example": example})
         tensors = {
             "mask": self.components.spread(importance, first).float().numpy(),
             "sample": self.explained.x[first].numpy(),
             "curve": curve,
             **numbers,
         }
-        return Found(show.batched(show.method.explain, {"mask": mask, "example": example}), tensors, numbers)
+        if self.workload.spec.query is not None:
+            tensors |= self._maps(show, tensors["sample"], explanation)
+        return Found(explanation, tensors, numbers)
+
+    def _maps(self, show: Showing, sample: np.ndarray, obfuscation: np.ndarray) -> dict[str, np.ndarray]:
+        """What the network makes of samples and of their obfuscations [N, C, H, W], and where it is asked about."""
+        scores, dtype = show.method.masking.scores, show.method.masking.network_dtype
+
+        def made(x: Tensor) -> Tensor:
+            found: Tensor = scores.module(x.to(dtype))
+            return found
+
+        maps = {"map": sample, "obfuscation_map": obfuscation}
+        found = {name: show.batched(made, torch.from_numpy(x)).astype(np.float32) for name, x in maps.items()}
+        area = np.zeros((len(sample), *found["map"].shape[2:]), np.uint8)
+        area[(slice(None), *scores.within(area.shape[1:]))] = 1
+        return {**found, "area": area}
 
     @cached_property
     def components(self) -> Components:
         """What a mask keeps or removes as a whole."""
-        options, shape, key = self.workload.spec.options, tuple(self.example.shape[1:]), "method.components"
-        name = options["components"]
-        if name in GROUPINGS or name == "patches":
-            return Components(grouping(name, shape, options["patch"]), shape)
-        if is_callable_name(name):
-            labels = np.asarray(call(name, folder=self.workload.folder, key=key, args={}))
-        else:
-            labels = _stored(locate(name, folder=self.workload.folder, key=key), key)
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise InputError("must be whole numbers, the component of each element", key=key, value=str(labels.dtype))
-        return Components(torch.from_numpy(labels.astype(np.int64)), shape)
+        return group(self.workload, self.chosen)
+
+    @cached_property
+    def chosen(self) -> np.ndarray:
+        """Indices of the explained samples."""
+        return choose(self.workload.spec, self.workload.data)
 
     @cached_property
     def explained(self) -> Explained:
-        """The samples, of the target's class or of all, drawn by the sweep's seed: the same for every configuration."""
-        spec, count = self.workload.spec, len(self.workload.data.x)
-        order = np.random.Generator(np.random.Philox(key=spec.seed)).permutation(count)
-        order = order[
-            np.argsort(order >= self.workload.data.heard, kind="stable")
-        ]  # those that can be heard come first
-        return self._classes(order) if spec.options["per"] == "class" else self._examples(order)
+        """The chosen samples, each for itself or by their classes."""
+        x = torch.from_numpy(self.workload.data.x[self.chosen])
+        first, count = torch.arange(len(x)), torch.ones(len(x), dtype=torch.int64)
+        if self.workload.spec.options["per"] == "class":
+            assert self.workload.data.y is not None
+            count = torch.from_numpy(np.bincount(self.workload.data.y))
+            first = count.cumsum(0) - count
+        return Explained(x, first, count, self._units(x))
 
-    def _examples(self, order: np.ndarray) -> Explained:
-        """One sample an example; with `each`, classes by turns."""
-        data, count = self.workload.data, self.workload.spec.examples
-        if self._label is not None and data.y is not None:
-            order = order[data.y[order] == self._label]
-        elif data.y is not None:
-            order = order[np.argsort(_place_in_class(data.y[order]), kind="stable")]
-        if count > len(order):
-            what = f"samples of '{self.workload.spec.target}'" if self._label is not None else "samples"
-            raise InputError(f"must be at most {len(order)}: the data have no more {what}", key="examples", value=count)
-        index = torch.arange(count)
-        x = torch.from_numpy(data.x[order[:count]])
-        return Explained(x, index, torch.ones_like(index), self._units(x, order[:count]))
-
-    def _classes(self, order: np.ndarray) -> Explained:
-        """All samples of a class an example."""
-        data, spec = self.workload.data, self.workload.spec
-        if data.y is None or spec.each != "label":
-            rule = "must be {each: label} with one mask per class, and the data must have labels"
-            raise InputError(rule, key="target", value=spec.target)
-        counts = np.bincount(data.y, minlength=len(data.classes))
-        if spec.examples != len(counts):
-            rule = f"must be {len(counts)}, the number of classes: there is one mask per class"
-            raise InputError(rule, key="examples", value=spec.examples)
-        if counts.min() == 0:
-            rule = "must have samples of every class, as there is one mask for each"
-            raise InputError(rule, key="data.source", value=data.classes[int(counts.argmin())])
-        order = order[np.argsort(data.y[order], kind="stable")]
-        x, count = torch.from_numpy(data.x[order]), torch.from_numpy(counts)
-        return Explained(x, count.cumsum(0) - count, count, self._units(x, order))
-
-    def _units(self, x: Tensor, index: np.ndarray) -> Tensor:
-        """The explained unit of each sample."""
+    def _units(self, x: Tensor) -> Tensor | None:
+        """The explained unit of each sample; None for an area, of which every cell is explained."""
         workload, spec = self.workload, self.workload.spec
+        if spec.query is not None:
+            return None
         if spec.each is None:
             return torch.full((len(x),), workload.unit)
         scores = self._readout(workload.classifier.module)
@@ -202,18 +190,12 @@ class MaskExplainer(Explainer):
         outputs, names = workload.outputs(spec.layer), workload.classifier.units or workload.data.classes
         assert workload.data.y is not None
         units = [class_unit(label, names, outputs, "target.each") for label in workload.data.classes]
-        return torch.tensor(units)[torch.from_numpy(workload.data.y[index])]
-
-    @cached_property
-    def _label(self) -> int | None:
-        """The class whose samples are explained; None for all."""
-        data, target = self.workload.data, self.workload.spec.target
-        if target is None or data.y is None:
-            return None
-        return class_index(target, data.classes, "target.class")
+        return torch.tensor(units)[torch.from_numpy(workload.data.y[self.chosen])]
 
     def _readout(self, module: nn.Module) -> Readout:
-        """All scores of a classifier."""
+        """All scores of a classifier; of a network that makes a map, the area's."""
+        if self.workload.spec.query is not None:
+            return self.workload.readout(module)
         return Readout(module, self.workload.spec.layer, None, key="target")
 
     def _fill(self, dtype: torch.dtype) -> nn.Module:
@@ -225,6 +207,12 @@ class MaskExplainer(Explainer):
             two = self.example
             packed = Packed(self.workload.inpainter.module)
             return fills.Inpainted(prepare(packed, dtype, example=torch.stack([two, torch.ones_like(two), two], dim=1)))
+        if kind == "phi_gt":
+            assert self.workload.inpainter is not None
+            city = city_of(self.workload, self.chosen)
+            assert city is not None
+            phi_gt = prepare(self.workload.inpainter.module, dtype, example=self.example)
+            return Estimated(estimates(phi_gt, self.explained.x.to(dtype), city), options["fill_share"])
         if kind == "blur":
             return fills.Blur(options["blur"], axes=2 if len(shape) > 2 else 1)
         if kind == "constant":
@@ -256,28 +244,16 @@ class PursuitExplainer(MaskExplainer):
         """A component is chosen or not."""
         return False
 
+    @property
+    def most_steps(self) -> int:
+        """Each adds a component."""
+        return self.components.most
+
     def masked(self, masking: Masking) -> MatchingPursuit:
         """Matching pursuit."""
         return MatchingPursuit(masking)
 
 
-def collapsed(mask: Tensor) -> Tensor:
-    """Which masks [B, C] keep nothing or everything, as 0 and 1 [B]: they tell no component from another."""
-    return ((mask < EDGE).all(dim=1) | (mask > 1 - EDGE).all(dim=1)).double()
-
-
-def _place_in_class(y: np.ndarray) -> np.ndarray:
-    """How many of its class come before each label."""
-    order = np.argsort(y, kind="stable")
-    counts = np.bincount(y)
-    place = np.empty(len(y), np.int64)
-    place[order] = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return place
-
-
-def _stored(path: Path, key: str) -> np.ndarray:
-    """The array in a .npy file."""
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"must be a .npy file of whole numbers ({error})", key=key, value=path.name) from error
+def collapsed(mask: Tensor, present: Tensor) -> Tensor:
+    """Which masks [B, C] keep nothing or all that is present, as 0 and 1 [B]: they tell no component from another."""
+    return ((mask < EDGE) | ~present).all(dim=1).logical_or(((mask > 1 - EDGE) | ~present).all(dim=1)).double()

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Direction = Literal["minimise", "maximise"]
 _CLEAR = (0, 0, 0, 0)
+_SHEETS = {"image": (64, range(6, 11)), "radio": (6, range(1, 2))}
+"""The most pictures of a sheet and its possible columns, by medium; of the others 12 and 3."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,10 @@ def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
     sheet, sounds = None, {}
     shown = 0
     if tensors is not None and explanations is not None:
-        shown = min(len(explanations), 64 if sweep.media == "image" else 12)
-        choices = range(6, 11) if sweep.media == "image" else (3,)
-        if sweep.media != "image" and shown > 3:
-            shown -= shown % 3
+        most, choices = _SHEETS.get(sweep.media, (12, range(3, 4)))
+        shown = min(len(explanations), most)
+        if len(choices) == 1 and shown > choices[0]:
+            shown -= shown % choices[0]
         columns = min(choices, key=lambda c: (-shown % c, abs(c - 8)))  # a full last row
         picture = draw_sheet(explanations, sweep.media, limit=shown, columns=columns, cell=60, paper=_CLEAR)
         sheet = _data_uri("image/png", _png(picture))
@@ -255,7 +257,7 @@ def _thumbnail(sweep: ReportInput, milestone: Milestone | None) -> str | None:
     explanations = _seen(sweep, _tensors(sweep, milestone))
     if explanations is None:
         return None
-    count = 4 if sweep.media == "image" else 2  # other pictures are wide
+    count = {"image": 4, "radio": 1}.get(sweep.media, 2)  # other pictures are wide
     strip = draw_sheet(explanations[:count], sweep.media, columns=count, cell=1, paper=_CLEAR)
     return _data_uri("image/png", _png(strip, height=64))
 

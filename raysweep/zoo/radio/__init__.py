@@ -13,4 +13,4 @@ MODELS = {
     "phi": ModelEntry(UNet, FOLDER / "phi.safetensors", media="array"),
     "phi_gt": ModelEntry(UNet, FOLDER / "phi_gt.safetensors", media="array"),
 }
-DATA = {"test": DataEntry(FOLDER / "test.npz", CITIES, media="array")}
+DATA = {"test": DataEntry(FOLDER / "test.npz", CITIES, media="radio")}

@@ -53,6 +53,7 @@ OPTIONS = {
     "patch": 4,
     "fill": "gaussian",
     "fill_value": 0.0,
+    "fill_share": 1.0,
     "blur": 1.0,
 }
 CPU = torch.device("cpu")
