@@ -12,14 +12,21 @@ REMOVED = np.array([0.22, 0.36, 0.66], dtype=np.float32)
 """The colour of what a mask removes."""
 SEEN_THROUGH = 0.3
 """How much of the sample shows through it."""
+UNSEEN = np.array([0.93, 0.45, 0.05], dtype=np.float32)
+"""The colour of the frame around a class that was never shown."""
+STRIPS = ("image", "logmel")
+"""Media whose pictures can be put side by side."""
 
 
 def looked_at(tensors: Mapping[str, np.ndarray], media: str) -> np.ndarray:
     """What is drawn of a trial's tensors, [N, ...] in the layout of `media`.
 
     Of masks over images the images [N, 3, H, W], in colour where the mask removes; over spectra [N, 4, F], the spectrum
-    above its mask; over radio maps that a network continues [N, 9, H, W], see `planes_of`; of other masks the masks.
+    above its mask; over radio maps that a network continues [N, 9, H, W], see `planes_of`; of other masks the masks. Of
+    generators of classes a strip of samples for each class, [C, ..., H, K W].
     """
+    if "classes" in tensors and media in STRIPS:
+        return of_classes(tensors["classes"], tensors["unseen"], framed=media == "image")
     if "mask" not in tensors:
         return tensors["explanation"]
     if media == "radio" and "area" in tensors:
@@ -28,6 +35,28 @@ def looked_at(tensors: Mapping[str, np.ndarray], media: str) -> np.ndarray:
     if media == "spectrum":
         return np.concatenate([tensors["sample"], mask], axis=1)
     return over_images(tensors["sample"], mask) if media == "image" else mask
+
+
+def glimpsed(tensors: Mapping[str, np.ndarray], media: str) -> np.ndarray:
+    """What stands for all of it where there is room for a few pictures."""
+    return tensors["explanation"] if "classes" in tensors else looked_at(tensors, media)
+
+
+def of_classes(classes: np.ndarray, unseen: np.ndarray, framed: bool) -> np.ndarray:
+    """Samples [C, K, channels, H, W] side by side, [C, channels, H, K W].
+
+    Args:
+        unseen: bool [C], classes that the generator was never shown.
+        framed: whether to make images in colour of them and to mark those, [C, 3, H + 2, K W + 2].
+    """
+    count, samples, channels, height, width = classes.shape
+    strips = classes.transpose(0, 2, 3, 1, 4).reshape(count, channels, height, samples * width)
+    if not framed:
+        return strips
+    found = np.ones((count, 3, height + 2, samples * width + 2), dtype=np.float32)
+    found[unseen] = UNSEEN[:, None, None]
+    found[:, :, 1:-1, 1:-1] = strips
+    return found
 
 
 def over_images(sample: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raysweep.record.overlay import REMOVED, SEEN_THROUGH, looked_at
+from raysweep.record.overlay import REMOVED, SEEN_THROUGH, UNSEEN, glimpsed, looked_at
 from raysweep.record.sheets import pictures
 from raysweep.record.spectra import GROUND, KEPT, MAGNITUDE
 from raysweep.record.spectra import REMOVED as UNIMPORTANT
@@ -21,6 +21,26 @@ def test_what_a_mask_keeps_is_the_image_and_what_it_removes_shows_through_a_colo
     seen = looked_at({"explanation": sample, "sample": sample, "mask": mask}, "image")
     np.testing.assert_allclose(seen[0, :, 0, 0], 0.8)
     np.testing.assert_allclose(seen[0, :, 0, 1], SEEN_THROUGH * 0.8 + (1 - SEEN_THROUGH) * REMOVED, rtol=1e-6)
+
+
+def test_classes_are_strips_of_samples_and_the_unseen_one_is_framed() -> None:
+    classes = np.random.default_rng(0).random((2, 3, 1, 4, 5), dtype=np.float32)
+    found = looked_at({"explanation": classes[1], "classes": classes, "unseen": np.array([False, True])}, "image")
+    assert found.shape == (2, 3, 6, 17)
+    for label in range(2):
+        for sample in range(3):
+            part = found[label, :, 1:5, 1 + 5 * sample : 6 + 5 * sample]
+            np.testing.assert_array_equal(part, np.broadcast_to(classes[label, sample], (3, 4, 5)))
+    assert (found[0, :, 0] == 1).all()
+    np.testing.assert_array_equal(found[1, :, 0, 0], UNSEEN)
+    heard = looked_at({"explanation": classes[1], "classes": classes, "unseen": np.array([False, True])}, "logmel")
+    np.testing.assert_array_equal(heard[1, :, :, 5:10], classes[1, 1])
+
+
+def test_few_pictures_are_of_the_class_that_is_probed() -> None:
+    tensors = {"explanation": np.zeros((3, 1, 4, 5)), "classes": np.ones((2, 3, 1, 4, 5))}
+    assert glimpsed(tensors, "image") is tensors["explanation"]
+    assert glimpsed({"explanation": tensors["explanation"]}, "image") is tensors["explanation"]
 
 
 def test_a_mask_over_numbers_of_no_medium_is_looked_at_itself() -> None:

@@ -6,7 +6,7 @@ import base64
 import io
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,7 +22,7 @@ from raysweep.errors import RaysweepError
 from raysweep.objectives.preference import KNEE, Preference
 from raysweep.record.explanations import read_explanations
 from raysweep.record.note_parts import strung
-from raysweep.record.overlay import looked_at
+from raysweep.record.overlay import glimpsed, looked_at
 from raysweep.record.report.axes import label
 from raysweep.record.report.charts import Point, parallel, pareto, scatter
 from raysweep.record.sheets import draw_sheet, write_audio
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 Direction = Literal["minimise", "maximise"]
 _CLEAR = (0, 0, 0, 0)
-_SHEETS = {"image": (64, range(6, 11)), "radio": (6, range(1, 2))}
-"""The most pictures of a sheet and its possible columns, by medium; of the others 12 and 3."""
+_SHEETS = {"image": (64, range(6, 11)), "radio": (6, range(1, 2)), "classes": (64, range(1, 2))}
+"""The most pictures of a sheet and its possible columns, by medium, and of strips of classes; of others 12 and 3."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
     sheet, sounds = None, {}
     shown = 0
     if tensors is not None and explanations is not None:
-        most, choices = _SHEETS.get(sweep.media, (12, range(3, 4)))
+        most, choices = _SHEETS.get("classes" if "classes" in tensors else sweep.media, (12, range(3, 4)))
         shown = min(len(explanations), most)
         if len(choices) == 1 and shown > choices[0]:
             shown -= shown % choices[0]
@@ -246,15 +246,17 @@ def _tensors(sweep: ReportInput, milestone: Milestone | None) -> dict[str, np.nd
         return None  # a report of what is left is better than none
 
 
-def _seen(sweep: ReportInput, tensors: dict[str, np.ndarray] | None) -> np.ndarray | None:
+def _seen(
+    sweep: ReportInput, tensors: dict[str, np.ndarray] | None, by: Callable[..., np.ndarray] = looked_at
+) -> np.ndarray | None:
     try:
-        return None if tensors is None else looked_at(tensors, sweep.media)
+        return None if tensors is None else by(tensors, sweep.media)
     except KeyError:
         return None
 
 
 def _thumbnail(sweep: ReportInput, milestone: Milestone | None) -> str | None:
-    explanations = _seen(sweep, _tensors(sweep, milestone))
+    explanations = _seen(sweep, _tensors(sweep, milestone), by=glimpsed)
     if explanations is None:
         return None
     count = {"image": 4, "radio": 1}.get(sweep.media, 2)  # other pictures are wide
