@@ -1,8 +1,10 @@
-"""Makes the pictures and sounds of masks in results.md out of the winners of finished sweeps.
+"""Makes the pictures and sounds in results.md out of finished sweeps.
 
     python docs/pictures.py fills STORAGE docs/rde-fills.png
     python docs/pictures.py notes STORAGE docs/rde-notes.png
     python docs/pictures.py sounds STORAGE docs/rde-notes.wav
+    python docs/pictures.py unseen STORAGE docs/probegan-fashion.png
+    python docs/pictures.py classes STORAGE docs/probegan-fashion-classes.png
 
 results.md says which sweeps.
 """
@@ -25,8 +27,8 @@ from raysweep.data.spectrum import NOTE
 from raysweep.data.waves import waves_of
 from raysweep.outcome import SweepResult
 from raysweep.record.note_parts import parts_of
-from raysweep.record.overlay import over_images
-from raysweep.record.sheets import enlarge, pictures
+from raysweep.record.overlay import looked_at, over_images
+from raysweep.record.sheets import draw_sheet, enlarge, pictures
 from raysweep.record.spectra import GROUND, KEPT, LOUDEST, QUIETEST, REMOVED
 
 CELL, GAP, HEAD = 84, 4, 40
@@ -135,6 +137,41 @@ def notes(storage: Path, name: str = "rde-notes", shown: int = 6) -> Any:
     return figure
 
 
+def unseen(storage: Path, name: str = "probegan-fashion", shown: int = 6) -> Image.Image:
+    """The class that a generator was never shown, along its training, for each classifier that was probed."""
+    result = SweepResult.load(name, storage)
+    found: dict[str, dict[int, tuple[np.ndarray, str]]] = {}
+    for trial in result.ledger.trials.values():
+        if trial.result is not None:
+            metrics = trial.result.metrics
+            says = f"{metrics['recognition']:.0%}, {metrics['target_fd']:.1f}"
+            samples = result.tensors(trial)["explanation"][:shown]
+            found.setdefault(trial.config["classifier"], {})[trial.result.step] = (samples, says)
+    steps = sorted(set.intersection(*(set(by_step) for by_step in found.values())))
+    columns = [Column("steps", "", np.stack([_written(f"{step:,}") for step in steps]))]
+    for classifier, by_step in found.items():
+        says = np.stack([_written(by_step[step][1]) for step in steps])
+        columns.append(Column(classifier, "recognised, distance", says))
+        columns += [
+            Column("", "", pictures(np.stack([by_step[step][0][place] for step in steps]), "image"))
+            for place in range(shown)
+        ]
+    return side_by_side(columns)
+
+
+def classes(storage: Path, name: str = "probegan-fashion") -> Image.Image:
+    """Every class as the winner makes it, the unseen one framed."""
+    _, found = winner(storage, name)
+    return draw_sheet(looked_at(found, "image"), "image", columns=1, cell=56)
+
+
+def _written(text: str) -> np.ndarray:
+    """A text as a cell."""
+    cell = Image.new("RGB", (CELL, CELL), PAPER)
+    ImageDraw.Draw(cell).text((2, CELL // 2 - 9), text, fill=INK, font=ImageFont.load_default(14))
+    return np.asarray(cell)
+
+
 def sounds(storage: Path, name: str = "rde-notes", heard: int = 3) -> np.ndarray:
     """The first of those notes, each followed by what its mask keeps and what it removes."""
     _, found = winner(storage, name)
@@ -149,8 +186,8 @@ def main(kind: str, storage: str, out: str) -> None:
     if kind == "sounds":
         write_wav(out, sounds(Path(storage)), NOTE.sample_rate)
         return
-    if kind == "fills":
-        sheet = fills(Path(storage))
+    if kind != "notes":
+        sheet = {"fills": fills, "unseen": unseen, "classes": classes}[kind](Path(storage))
     else:
         stream = io.BytesIO()
         notes(Path(storage)).savefig(stream, dpi=90)

@@ -60,3 +60,24 @@ def test_sweeps_of_other_samples_are_not_put_beside_each_other(
     monkeypatch.setattr(drawing, "winner", lambda _, name: found(shoes["blur" in name :][:5], 0))
     with pytest.raises(SystemExit, match="rde-fashion-patches-blur explains other samples"):
         drawing.fills(Path())
+
+
+def test_the_unseen_class_is_shown_along_each_classifiers_training(
+    drawing: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, trials, tensors = np.random.default_rng(0), {}, {}
+    for number, (classifier, step) in enumerate([("hard", 2), ("plain", 1), ("plain", 2), ("hard", 1), ("hard", 3)]):
+        metrics = {"recognition": 0.25, "target_fd": 9.0}
+        result = SimpleNamespace(metrics=metrics, step=step)
+        trials[number] = SimpleNamespace(number=number, config={"classifier": classifier}, result=result)
+        tensors[number] = {"explanation": random.random((4, 1, 28, 28))}
+    sweep = SimpleNamespace(ledger=SimpleNamespace(trials=trials), tensors=lambda trial: tensors[trial.number])
+    monkeypatch.setattr(drawing.SweepResult, "load", lambda *_: sweep)
+    sheet = np.asarray(drawing.unseen(Path(), shown=3))
+    for row, numbers in enumerate([(3, 1), (0, 2)]):  # after 1 and after 2 steps; nobody else made a third
+        for block, number in enumerate(numbers):
+            for place in range(3):
+                top, left = drawing.HEAD + row * 88, 4 + (2 + 4 * block + place) * 88
+                cell = sheet[top : top + 84 : 3, left : left + 84 : 3]
+                assert np.array_equal(cell, pictures(tensors[number]["explanation"], "image")[place])
+    assert sheet.shape[0] == drawing.HEAD + 2 * 88
