@@ -74,6 +74,7 @@ def test_an_mlflow_that_is_killed_and_started_again_gets_everything_once(home: P
 
     storm = sweep(home, "killed", "name=killed", *ONE, mlflow=server.uri, on_event=kill_and_start, notify=said.append)
     assert len(scored) == 8
+    assert sync("killed", home / "killed", server.uri, said.append)["complete"]  # where the outage outlasted the sweep
     nothing_lost_or_doubled("SIGKILL of MLflow's server", storm, undisturbed(home, *ONE), mlflow=server.uri)
 
 
