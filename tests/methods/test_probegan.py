@@ -23,7 +23,7 @@ from raysweep.models.biggan import Discriminator, Generator
 TARGET, CLASSES = 2, 4
 VALUES = {"width": 1.0, "latent": 12.0, "embedding": 4.0, "batch": 6.0, "discriminator_steps": 2.0, "ema_start": 2.0}
 VALUES["ema_decay"] = 0.5
-SAME = 1e-9
+SAME = 1e-8
 """Adam without a first moment makes 20,000 times as much of what rounding leaves of a gradient of 0."""
 
 
