@@ -73,7 +73,7 @@ def settle_numerics(journal: Journal, prepared: Prepared, say: Callable[[str], N
     sweep, device = prepared.sweep, "cuda" if prepared.sweep.hosts.gpus else "cpu"
     precision: str = sweep.precision
     slots, measured = sweep.slots, None
-    if sweep.rows == 1:  # networks that are trained: nothing to choose
+    if sweep.trains:  # nothing to choose
         precision, slots = "float32" if precision == "auto" else precision, 1
     if precision == "auto" or slots is None:
         precision, slots, measured = measure_numerics(

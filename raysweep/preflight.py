@@ -246,7 +246,7 @@ def slots_to_try(sweep: Sweep, device: str) -> dict[int, float]:
     from raysweep.cluster.host_plan import lanes_of
     from raysweep.engine.lane_sizes import lane_sizes
 
-    if sweep.slots is not None or sweep.rows == 1:
+    if sweep.slots is not None or sweep.trains:
         return {sweep.slots or 1: 1.0}
     looks = counts(sweep.examples, sweep.stop.min_examples) if sweep.stop.scheduler == "race" else ()
     trials = min(sweep.concurrency, sweep.budget.trials or sweep.concurrency)

@@ -83,7 +83,7 @@ def _check_preference(prefer: str | dict[str, float], names: Sequence[str]) -> N
 
 def _check_training(sweep: Sweep) -> None:
     """What methods that train networks need, and no other has."""
-    trains, models = sweep.method.name in GANS, sweep.models
+    trains, models = sweep.trains, sweep.models
     if (models.classifier is None) == (models.classifiers is None):
         found = models.classifiers and list(models.classifiers)
         raise InputError("must be given, or else models.classifiers", key="models.classifier", value=found)

@@ -245,9 +245,14 @@ class Sweep(_Keys):
         return parse_space(self.space)
 
     @property
+    def trains(self) -> bool:
+        """Whether a trial is one generator, which makes all explanations."""
+        return isinstance(self.method, GanKeys)
+
+    @property
     def rows(self) -> int:
-        """Rows of a trial: one for each explanation, or one that makes them all."""
-        return 1 if isinstance(self.method, GanKeys) else self.examples
+        """Rows of a trial."""
+        return 1 if self.trains else self.examples
 
     def numbers(self, config: dict[str, Any]) -> dict[str, float]:
         """A configuration's hyper-parameters without its steps, as numbers: of names their place."""

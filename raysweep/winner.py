@@ -15,6 +15,7 @@ import yaml
 
 from raysweep.champion import FILES, carry
 from raysweep.data.load import load_data
+from raysweep.engine.explainers.probegan import GENERATOR
 from raysweep.errors import InputError
 from raysweep.methods import METHODS
 from raysweep.objectives.preference import KNEE
@@ -42,8 +43,6 @@ def best_document(result: SweepResult) -> dict[str, Any]:
     document["name"] = f"{result.name[: NAME_LIMIT - len(SUFFIX)]}{SUFFIX}"
     document["space"] = dict(best.config)
     document |= {key: best.numerics[key] for key in ("precision", "slots")}
-    if METHODS[document["method"]["name"]].trains:
-        document["method"] = {**document["method"], "trained": ""}
     return document
 
 
@@ -52,7 +51,7 @@ def trained_tensors(result: SweepResult) -> dict[str, Any]:
     found = result.tensors(result.best) if result.best else {}
     if not found:
         raise InputError("the winner's generator is not there any more", value=result.name)
-    return {name: found[name] for name in ("generator", "shape", "embedding") if name in found}
+    return {name: found[name] for name in GENERATOR if name in found}
 
 
 def best_text(result: SweepResult, document: dict[str, Any], *remarks: str) -> str:
@@ -70,9 +69,9 @@ def write_best(result: SweepResult, path: Path) -> Path:
     home = Path(result.ledger.home or ".")
     with writing(path, "-o"):
         document["folder"] = os.path.relpath(home, path.resolve().parent)
-        if "trained" in document["method"]:
+        if METHODS[document["method"]["name"]].trains:
             beside = write_explanations(path.with_suffix(".safetensors"), trained_tensors(result))
-            document["method"]["trained"] = os.path.relpath(beside.resolve(), home)
+            document["method"] = {**document["method"], "trained": os.path.relpath(beside.resolve(), home)}
         path.write_text(best_text(result, document), encoding="utf-8")
     return path
 
@@ -192,7 +191,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
 
 def _trained_on(sweep: dict[str, Any]) -> str:
     """The images that a generator is trained on."""
-    left_out = "" if sweep["method"]["name"] == "probegan_oracle" else f", without {sweep['target']['class']}"
+    left_out = "" if METHODS[sweep["method"]["name"]].shows_target else f", without {sweep['target']['class']}"
     return f"{sweep['images']['source']}{left_out}"
 
 
@@ -227,7 +226,7 @@ def pack_champion(result: SweepResult, folder: Path) -> Path:
     """Write the winner into `folder`, with all that explaining needs, so that the folder works anywhere."""
     found = best_document(result)
     document = carry(found, result.ledger.media, Path(result.ledger.home or "."), folder)
-    if "trained" in document["method"]:
+    if METHODS[document["method"]["name"]].trains:
         document["method"]["trained"] = f"{FILES}/generator.safetensors"
         write_explanations(folder / FILES / "generator.safetensors", trained_tensors(result))
     remark = (

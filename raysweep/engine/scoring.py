@@ -90,13 +90,14 @@ class Scorer:
             if not np.isfinite(found.explanation).all():
                 raise TrialFailed("the explanations are not finite")
             indices = self._indices(len(found.explanation))
-            objectives = {one.name: self._objective(one.name, found, indices) for one in self._specs}
+            classes = {label: self._of_class(label, found, indices) for label in self._compared(found)}
+            objectives = {one.name: self._objective(one.name, found, indices, classes) for one in self._specs}
             for name, score in objectives.items():
                 if not np.isfinite([score.value, score.low, score.high]).all():
                     raise TrialFailed(f"{name} is {score.value}, with the interval {score.low} to {score.high}")
             metrics = {name: float(numbers.mean()) for name, numbers in found.numbers.items() if name not in objectives}
             metrics |= self._recognition(found.explanation, indices)
-            metrics |= self._by_class(found, indices)
+            metrics |= self._by_class(classes)
         tensors = {"explanation": found.explanation.astype(np.float32), **found.tensors}
         tensors |= {f"replicates.{name}": score.replicates for name, score in objectives.items()}
         return Scored(objectives, metrics, tensors)
@@ -106,7 +107,7 @@ class Scorer:
         return self.workload.spec.objectives
 
     @property
-    def _classes(self) -> GanExplainer:
+    def _gan(self) -> GanExplainer:
         assert isinstance(self.workload.explainer, GanExplainer)
         return self.workload.explainer
 
@@ -116,13 +117,13 @@ class Scorer:
             self._resamples[rows] = resamples(self.workload.spec.seed, rows)
         return self._resamples[rows]
 
-    def _objective(self, name: str, found: Found, indices: np.ndarray) -> Score:
+    def _objective(self, name: str, found: Found, indices: np.ndarray, classes: dict[int, Score]) -> Score:
         if name == "response_fd":
             return score_response(found.numbers["response"], Reference.from_arrays(self._part(name)), indices)
         if name not in COMPARE_FEATURES:
             return score_mean(found.numbers[name], indices)
         if name == "seen_fd":
-            return score_classes([self._of_class(label, found, indices) for label in self._classes.seen])
+            return score_classes([classes[label] for label in self._gan.seen])
         features = self._show.batched(self._features[name], torch.from_numpy(found.explanation))
         if name == "kid":
             part = self._part(name)
@@ -142,15 +143,16 @@ class Scorer:
         features = self._show.batched(self._features["seen_fd"], torch.from_numpy(found.classes[label]))
         return score_frechet(features, Reference.from_arrays(self._part(f"seen_fd/{label}")), indices)
 
-    def _by_class(self, found: Found, indices: np.ndarray) -> dict[str, float]:
-        """Of generators of classes every class's distance; the target's is recorded, and chooses nothing."""
-        if "seen_fd" not in self._features:
-            return {}
+    def _compared(self, found: Found) -> Iterable[int]:
+        """Classes of which there are samples, and features to compare them in."""
+        return found.classes if "seen_fd" in self._features else ()
+
+    def _by_class(self, classes: dict[int, Score]) -> dict[str, float]:
+        """Every class's distance; the target's is recorded, and chooses nothing."""
         names, metrics = self.workload.data.classes, dict[str, float]()
-        for label in found.classes:
-            score = self._of_class(label, found, indices)
+        for label, score in classes.items():
             metrics[f"fd.{names[label]}"] = score.value
-            if label == self._classes.target:
+            if label == self._gan.target:
                 metrics |= {"target_fd": score.value, "target_fd.low": score.low, "target_fd.high": score.high}
         return metrics
 
@@ -190,7 +192,7 @@ class Scorer:
             return {}
         if name == "seen_fd":
             labels = range(len(self.workload.data.classes))
-            fitted = {label: self._reference_of(name, self._classes.of_class(label)) for label in labels}
+            fitted = {label: self._reference_of(name, self._gan.of_class(label)) for label in labels}
             return {f"{label}/{key}": value for label, found in fitted.items() for key, value in found.items()}
         if name == "kid":
             pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]

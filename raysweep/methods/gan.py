@@ -59,8 +59,6 @@ class GanMethod(Method):
     """
 
     trains = True
-    shows_target = False
-    """Whether the target class is left among the images."""
     makes: Literal["all", "seen", "target"] = "all"
     """Which classes the generator learns to make."""
 

@@ -131,6 +131,8 @@ class Method(ABC):
     """Whether it explains samples of the data, and so needs them."""
     trains: bool = False
     """Whether it trains networks, a row being a whole training, and explanations what these make."""
+    shows_target: bool = False
+    """Whether the images that it trains on show the target class."""
     dtype: torch.dtype
     """The precision of its rows' state and values."""
 

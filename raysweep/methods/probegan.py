@@ -13,9 +13,9 @@ AAAI 2022; constants as in the authors' code for CIFAR-10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from raysweep.methods.adam import adam_step
 from raysweep.methods.flat import Flat
-from raysweep.methods.gan import GanMethod, RealImages
+from raysweep.methods.gan import GanMethod
 from raysweep.methods.method import Bound, Rows, State, Turn
 from raysweep.methods.noise import fresh_uniform, normal
 from raysweep.models.biggan import DEVIATION, Discriminator, Generator
@@ -69,16 +69,6 @@ class ProbeGan(GanMethod):
     """Whether the head that knows the classes takes part."""
     unconditional = True
     """Whether the head that knows none takes part, and the classifier."""
-
-    def __init__(
-        self,
-        images: RealImages,
-        classifiers: Sequence[nn.Module],
-        target: int,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(images, classifiers, target, dtype)
-        self._discriminators = cache(self._discriminator)
 
     def started(self, rows: Rows) -> State:
         """Weights from the seed and the replicate; the average generator is the generator."""
@@ -187,6 +177,10 @@ class ProbeGan(GanMethod):
 
     def _networks(self, rows: Rows) -> tuple[Flat[Generator], Flat[Discriminator]]:
         return self._generators(*_shape(rows)), self._discriminators(int(rows["width"]))
+
+    @cached_property
+    def _discriminators(self) -> Callable[[int], Flat[Discriminator]]:
+        return cache(self._discriminator)
 
     def _discriminator(self, width: int) -> Flat[Discriminator]:
         channels, size = self.images.x.shape[1:3]

@@ -10,12 +10,13 @@ from raysweep.engine.explainers.am import AmExplainer
 from raysweep.engine.explainers.explainer import Explainer, Found
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.explainers.rde import PursuitExplainer, RdeExplainer
+from raysweep.methods import METHODS
 
 EXPLAINERS: dict[str, type[Explainer]] = {
     "am": AmExplainer,
     "rde": RdeExplainer,
     "rde_pursuit": PursuitExplainer,
-    **dict.fromkeys(("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am"), GanExplainer),
+    **{name: GanExplainer for name, method in METHODS.items() if method.trains},
 }
 
 __all__ = ["EXPLAINERS", "Explainer", "Found"]

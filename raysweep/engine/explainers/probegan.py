@@ -113,7 +113,8 @@ class GanExplainer(Explainer):
     @cached_property
     def seen(self) -> list[int]:
         """The classes that the images show."""
-        return [label for label in range(len(self.images.classes)) if label != self.target]
+        shown = METHODS[self.workload.spec.method].shows_target
+        return [label for label in range(len(self.images.classes)) if shown or label != self.target]
 
     def check(self, data: Dataset | None) -> None:
         """Read all classes' scores and pass their gradient back, each row for itself."""

@@ -208,3 +208,9 @@ def test_what_does_not_fit_is_refused(make: Make, tmp_path: Path, changes: dict[
     np.savez(tmp_path / "unnamed.npz", x=np.zeros((9, 1, 28, 28), dtype=np.float32))
     with pytest.raises(InputError, match=message):
         make(**changes)
+
+
+def test_the_oracle_is_chosen_by_all_classes_for_it_sees_them(make: Make, tmp_path: Path) -> None:
+    found = scored(make(method="probegan_oracle"), tmp_path)
+    distances = [found.metrics[f"fd.{name}"] for name in SHAPES]
+    assert found.objectives["seen_fd"].value == pytest.approx(sum(distances) / 3)
