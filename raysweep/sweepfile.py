@@ -153,7 +153,7 @@ class ModelsKeys(_Keys):
     generator: Annotated[ModelKeys, _short("source")] | None = None
     inpainter: Annotated[ModelKeys, _short("source")] | None = None
     classifier: Annotated[ModelKeys, _short("source")] | None = None
-    classifiers: dict[str, Annotated[ModelKeys, _short("source")]] | None = None
+    classifiers: dict[str, Annotated[ModelKeys, _short("source")]] | None = Field(None, min_length=1)
     judge: Annotated[ModelKeys, _short("source")] | None = None
 
     @property

@@ -147,6 +147,7 @@ def test_a_named_classifier_is_a_hyper_parameter_like_any_other(path: Path) -> N
         ("space.classifier={choice: [plain, soft]}", "must be one of models.classifiers, plain, hard"),
         ("space={steps: 9}", "space.classifier: must say which of models.classifiers are probed"),
         ("models.classifier=nets:plain", "models.classifier: must be given, or else models.classifiers"),
+        ("models={classifiers: {}}", "models.classifiers"),
         ("models={judge: nets:plain}", "models.classifier: must be given, or else models.classifiers"),
         ("target={layer: conv, unit: 1}", "target: must be a class: probegan leaves one out"),
         ("stop={scheduler: race}", "stop.scheduler: has no use with probegan"),
