@@ -23,6 +23,7 @@ class SpectralConv2d(nn.Conv2d):
         self.register_buffer("u", torch.randn(out))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)  # which costs CPUs and GPUs less
         return functional.conv2d(x, normalised(self), self.bias, padding=self.padding)
 
 
