@@ -124,15 +124,16 @@ class Engine:
         while sum(self.step_lane(index) for index in range(len(self.lanes))):
             pass
 
-    def step_lane(self, index: int) -> bool:
-        """Admit waiting rows to a lane and step it once; False when it had nothing to step."""
+    def step_lane(self, index: int) -> int:
+        """Admit waiting rows to a lane and step it once; for how many sweeps, 0 when it had nothing to step."""
         lane, began = self.lanes[index], time.perf_counter()
         with self._changed:
             self._evict_dropped(lane)
             self._admit(lane)
             rows = _owned(lane)
+        sweeps = len(frozenset().union(*rows))
         if not rows:
-            return False
+            return 0
         try:
             arrived, broken = lane.advance()
         except Exception as error:
@@ -140,7 +141,7 @@ class Engine:
                 self._overflow()
             else:
                 self._suspect(lane, error)
-            return True
+            return sweeps
         finished: list[tuple[Ticket, State | Exception]] = []
         with self._changed:
             self.row_steps += sum(rows.values())
@@ -152,7 +153,7 @@ class Engine:
                 self._acquit(lane)
             lane.occupancy.count(rows, time.perf_counter() - began)
         _deliver(finished)
-        return True
+        return sweeps
 
     def _known(self, ticket: Ticket) -> State | Exception | None:
         failed = self._failures.get(ticket.trajectory.id)

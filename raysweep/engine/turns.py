@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
 
 from raysweep.engine.engine import Engine
+from raysweep.engine.shares import Shares
 from raysweep.engine.stopwatch import Stopwatch
 
 
 class Turns:
     """Worker threads that several engines share, so that a CPU is never given two busy threads.
 
-    Thread i steps lane i of one engine, then of the next, each once a round: whoever has work gets its turn.
+    Thread i steps lane i of whichever engine has had the least of its time. What an engine's step takes is shared among
+    the sweeps whose rows it steps, so that each sweep gets as much time, however long its steps are.
+
+    Args:
+        stopwatch: times each step of a lane, together with what is done with its rows that arrive.
+        clock: seconds.
     """
 
-    def __init__(self, stopwatch: Stopwatch | None = None) -> None:
+    def __init__(self, stopwatch: Stopwatch | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
         self.stopwatch = stopwatch or Stopwatch()
-        """Times each step of a lane, together with what is done with its rows that arrive."""
+        self.clock = clock
         self.changed = threading.Condition()
         """What every engine here is to be made with."""
-        self._engines: list[Engine] = []
+        self._shares: defaultdict[int, Shares[Engine]] = defaultdict(Shares)
+        """Of each lane's thread."""
         self._threads: list[threading.Thread] = []
         self._closed = False
 
     def add(self, engine: Engine) -> None:
         """Let an engine take part."""
         with self.changed:
-            self._engines.append(engine)
+            for index in range(len(engine.lanes)):
+                self._shares[index].join(engine)
             for index in range(len(self._threads), len(engine.lanes)):
                 thread = threading.Thread(target=self._work, args=(index,), daemon=True, name=f"lane-{index}")
                 self._threads.append(thread)
@@ -36,7 +47,8 @@ class Turns:
     def remove(self, engine: Engine) -> None:
         """Step an engine no more; its memory is free once its last step is over."""
         with self.changed:
-            self._engines.remove(engine)
+            for shares in self._shares.values():
+                shares.leave(engine)
 
     def close(self) -> None:
         """Let the threads end, and wait until they have."""
@@ -53,12 +65,18 @@ class Turns:
                     self.changed.wait_for(lambda: self._closed or self._has_work(index), timeout=1.0)
 
     def _round(self, index: int) -> bool:
-        """Step lane `index` of every engine that has one; False when there was nothing to do."""
-        return sum(self._step(engine, index) for engine in list(self._engines) if index < len(engine.lanes)) > 0
-
-    def _step(self, engine: Engine, index: int) -> bool:
-        with self.stopwatch.running():
-            return engine.step_lane(index)
+        """Step lane `index` of the engine whose turn it is; False when none had anything to do."""
+        with self.changed:
+            order = self._shares[index].order()
+        for engine in order:
+            began = self.clock()
+            with self.stopwatch.running():
+                sweeps = engine.step_lane(index)
+            if sweeps:
+                with self.changed:
+                    self._shares[index].charge(engine, (self.clock() - began) / sweeps)
+                return True
+        return False
 
     def _has_work(self, index: int) -> bool:
-        return any(engine.has_work(index) for engine in self._engines if index < len(engine.lanes))
+        return any(engine.has_work(index) for engine in self._shares[index].order())

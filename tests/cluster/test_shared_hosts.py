@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
 )
 HOST = "host-1-0-0"
+SMOKE = "probegan-fashion-smoke.yaml"
 DEADLINE = 300  # a watchdog, not a measurement
 UNENDING = (
     "name=first",
@@ -49,21 +51,31 @@ MASKS = (
     "objective=[distortion, sparsity]",
     "hosts.cpus=1",
 )
+TRAININGS = (
+    "name=trainings",
+    "examples=20",
+    "space.width=1",
+    "space.batch=4",
+    "space.ema_start=1",
+    "space.steps={choice: [1, 40]}",
+    "hosts.cpus=1",
+)
 
 
 @dataclass
 class Shared:
-    """What three drivers left that met on one host.
+    """What four drivers left that met on one host.
 
     `first` ran before, during and after the others and was killed; `second` has the same networks and method; `masks`
-    is of another method. `sets` are the model sets that the host held while `masks` ran, `pids` the host's process,
-    asked before and after.
+    is of another method, and `trainings` are ProbeGAN's. `sets` are the model sets that the host held while `masks` ran,
+    `pids` the host's process, asked before and after.
     """
 
     home: Path
     first: SweepResult
     second: SweepResult
     masks: SweepResult
+    trainings: SweepResult
     sets: set[int]
     pids: list[int]
 
@@ -77,16 +89,18 @@ def until(holds: Callable[[], Any], driver: subprocess.Popen[bytes] | None = Non
     return found
 
 
-def start(home: Path, *overrides: str) -> subprocess.Popen[bytes]:
-    """A driver of its own, on the Ray of this process."""
+@contextmanager
+def driver(file: Path, storage: Path, *overrides: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A driver of its own, on the Ray of this process; killed when the block ends, if it has not ended."""
     environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
-    command = [sys.executable, "-m", "raysweep.cli", "run", str(home / "sweep.yaml"), "--storage", str(home / "runs")]
+    command = [sys.executable, "-m", "raysweep.cli", "run", str(file), "--storage", str(storage)]
     command += [f"--set={override}" for override in overrides]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-
-
-def run(home: Path, storage: str, overrides: tuple[str, ...], **options: Any) -> SweepResult:
-    return raysweep.run(home / "sweep.yaml", storage=home / storage, overrides=overrides, **options)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def done(home: Path, name: str) -> list[Trial]:
@@ -113,34 +127,30 @@ def host_gone() -> bool:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+def shared(tmp_path_factory: pytest.TempPathFactory, jobs: Path) -> Iterator[Shared]:
     """Ray has room for one host only, so that who does not share would wait for ever."""
     home, sets = write_home(tmp_path_factory.mktemp("home")), set[int]()
+    own, probegan, runs = home / "sweep.yaml", jobs / SMOKE, home / "runs"
 
     def look(event: Event, ledger: Ledger) -> None:
         if event["event"] == "milestone":
             sets.add(model_sets())
 
     with ray_runtime(1):
-        first = start(home, *UNENDING)
-        try:
+        with driver(own, runs, *UNENDING) as first:
             until(lambda: done(home, "first"), first)
             pids = [host_pid()]
-            second = start(home, *SECOND)
-            try:
-                masks = run(home, "runs", MASKS, on_event=look)
-                assert second.wait(DEADLINE) == 0
-            finally:
-                second.kill()
-                second.wait()
+            with driver(probegan, runs, *TRAININGS) as trainings:
+                until(lambda: done(home, "trainings"), trainings)
+                with driver(own, runs, *SECOND) as second:
+                    masks = raysweep.run(own, storage=runs, overrides=MASKS, on_event=look)
+                    assert second.wait(DEADLINE) == 0
+                assert trainings.wait(DEADLINE) == 0
             count = len(done(home, "first"))
             until(lambda: len(done(home, "first")) > count, first)
             pids.append(host_pid())
-        finally:
-            first.kill()
-            first.wait()
-        loaded = [SweepResult.load(name, home / "runs") for name in ("first", "second")]
-        yield Shared(home, *loaded, masks, sets, pids)
+        loaded = {name: SweepResult.load(name, runs) for name in ("first", "second", "trainings")}
+        yield Shared(home, **loaded, masks=masks, sets=sets, pids=pids)
 
 
 def log(result: SweepResult) -> list[dict[str, Any]]:
@@ -178,7 +188,7 @@ def test_rows_of_two_sweeps_share_a_lane_as_their_occupancy_logs_show(shared: Sh
 
 
 def test_a_sweep_of_another_method_has_lanes_of_its_own_and_its_turns_beside_the_others(shared: Shared) -> None:
-    assert shared.sets == {2}
+    assert max(shared.sets) == 3
     names = {name for line in log(shared.masks) for name in line["sweeps"]}
     assert names == {f"masks-{str(shared.masks.ledger.sweep_id)[:8]}"}
     assert sum(line["row_steps"] for line in log(shared.masks)) == 6 * 2 * 400 * 2  # with two noises each
@@ -203,7 +213,16 @@ def test_a_host_ends_itself_when_the_last_driver_was_killed(shared: Shared) -> N
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
 
 
-def test_sweeps_of_two_methods_that_met_on_a_host_end_with_the_scores_of_each_alone(shared: Shared) -> None:
+def test_sweeps_of_three_methods_that_met_on_a_host_end_with_the_scores_of_each_alone(
+    shared: Shared, jobs: Path
+) -> None:
     until(host_gone)
-    for together, overrides in ((shared.second, SECOND), (shared.masks, MASKS)):
-        assert scores(together) == scores(run(shared.home, "alone", overrides))
+    own = shared.home / "sweep.yaml"
+    for together, file, overrides in (
+        (shared.second, own, SECOND),
+        (shared.masks, own, MASKS),
+        (shared.trainings, jobs / SMOKE, TRAININGS),
+    ):
+        alone = raysweep.run(file, storage=shared.home / "alone", overrides=overrides)
+        assert len(together.finished) == len(together.ledger.trials)
+        assert scores(together) == scores(alone)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from raysweep.engine.engine import Engine
 from raysweep.engine.turns import Turns
@@ -19,10 +19,32 @@ from raysweep.methods.method import State
 DEADLINE = 60  # a watchdog, not a measurement
 
 
-def method(width: int) -> ActivationMaximisation:
+def method(width: int, *last: nn.Module) -> ActivationMaximisation:
     torch.manual_seed(0)
     generator = nn.Sequential(nn.Linear(6, width), nn.Tanh(), nn.Linear(width, 10), nn.Sigmoid())
-    return ActivationMaximisation(generator, nn.Sequential(nn.Linear(10, 1), nn.Flatten(0)), 6)
+    return ActivationMaximisation(generator, nn.Sequential(nn.Linear(10, 1), nn.Flatten(0), *last), 6)
+
+
+class Clock:
+    """Time as a test wants it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Takes(nn.Module):
+    """A layer that takes so many seconds of a clock, and does nothing."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.clock.seconds += self.seconds
+        return x
 
 
 class Waiter:
@@ -81,6 +103,25 @@ def test_an_engine_that_joins_late_gets_turns_beside_one_that_never_ends(turns: 
     turns.add(late)
     assert ask(late, 0.1).state
     assert busy.store.held(ticket.trajectory.id, 10**9) is None
+
+
+def test_a_sweep_of_long_steps_gets_no_more_time_than_each_of_two_that_share_short_ones() -> None:
+    clock = Clock()
+    turns = Turns(clock=clock)
+    long, short = (Engine([method(8, Takes(clock, cost))], 4, changed=turns.changed) for cost in (1.0, 0.01))
+    values = {"lr": 0.1, "prior_weight": 0.1}
+    with turns.changed:  # all at once
+        ended = Waiter()
+        long.advance("long", values, 7, range(1), 6, ended, owner="long")
+        for name in ("one", "other"):
+            short.advance(name, values, 7, range(9), 10**9, Waiter(), owner=name)
+        turns.add(long)
+        turns.add(short)
+    assert ended.state
+    with turns.changed:
+        made = sum(share.steps for share in short.take_occupancy()[0].values())
+    turns.close()
+    assert made == pytest.approx(2 * 5 * 1.0 / 0.01, rel=0.25)
 
 
 def test_trials_asked_for_while_threads_step_get_what_they_get_alone(turns: Turns) -> None:
