@@ -29,11 +29,11 @@ def jobs() -> Path:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What the fault suite found. It is told here because the tests run in other processes."""
-    reports = [
-        one for found in terminalreporter.stats.values() for one in found if getattr(one, "when", "") == "teardown"
-    ]
-    rows = [cells for report in reports for name, cells in report.user_properties if name == "fault"]
+    reports = [one for found in terminalreporter.stats.values() for one in found if hasattr(one, "when")]
+    ended = [one for one in reports if one.when == "teardown"]
+    rows = [cells for report in ended for name, cells in report.user_properties if name == "fault"]
     if rows:
-        terminalreporter.section("faults")
+        seconds = sum(one.duration for one in reports if "faults" in one.keywords)
+        terminalreporter.section(f"faults, {seconds:.0f} s over all processes")
         for fault, *cells in (HEADER, *rows):
             terminalreporter.write_line(f"{fault:<58}" + "".join(f"{cell:>17}" for cell in cells))
