@@ -21,7 +21,7 @@ from raysweep.outcome import SweepResult
 from raysweep.record.checkouts import shown
 from raysweep.record.driver import storage_folder
 from raysweep.terminal import Progress, quiet_output
-from raysweep.words import configured, measured, print_best, print_explained, print_winner
+from raysweep.words import configured, measured, print_best, print_comparison, print_explained, print_winner
 
 app = typer.Typer(
     help="Find the settings under which a neural-network explanation can be trusted.",
@@ -224,6 +224,28 @@ def report(
 
     path = write_sweep_report(SweepResult.load(name, storage), output)
     print(json.dumps({"report": str(path)}) if as_json else str(path))
+
+
+@app.command()
+def compare(
+    sweeps: Annotated[list[str], typer.Argument(metavar="NAME...", help="Sweeps, or NAME:NUMBER for a trial of one.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Draw their pictures into this PNG.")] = None,
+    examples: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 10,
+    storage: Storage = STORAGE,
+    as_json: Json = False,
+) -> None:
+    """Winners of several sweeps side by side: what was measured of each and, with -o, the same examples of each."""
+    from raysweep.comparison import Contender, comparison_sheet, shared_readings
+    from raysweep.winner import writing
+
+    contenders = [Contender.named(name, storage) for name in sweeps]
+    if output is not None:
+        with writing(output, "-o"):
+            comparison_sheet(contenders, examples).save(output, format="PNG", optimize=True)
+    rows = [one.to_json() for one in contenders]
+    print(json.dumps(rows, indent=2)) if as_json else print_comparison(rows, shared_readings(contenders))
+    if output is not None and not as_json:
+        print(f"pictures in {output}")
 
 
 @app.command()

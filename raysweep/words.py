@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
 from raysweep.objectives.preference import KNEE
 from raysweep.outcome import SweepResult
 from raysweep.record.occupancy import occupancy_in_words
 from raysweep.record.store import has_store
+from raysweep.record.trial import Reading
 
 
 def print_best(result: SweepResult, where: str) -> None:
@@ -64,6 +69,23 @@ def print_explained(found: dict[str, Any], examples: int, where: Path) -> None:
         )
         if unheard:
             print(f"{unheard} cannot, as the data have no waves of their notes")
+
+
+def print_comparison(rows: list[dict[str, Any]], names: list[str]) -> None:
+    """Print what `compare --json` lists: a line for each number that was measured of all, a column for each trial."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for title in ("", *(f"{row['sweep']}:{row['trial']}" for row in rows)):
+        table.add_column(title, overflow="fold", no_wrap=not title)
+    table.add_row("method", *(row["method"] for row in rows))
+    for name in names:
+        table.add_row(name, *(read(Reading(**row["measured"][name])) for row in rows))
+    Console().print(table)
+
+
+def read(reading: Reading) -> str:
+    """A number, with its interval where it has one."""
+    bounds = "" if reading.low is None or reading.high is None else f" [{reading.low:.4g}, {reading.high:.4g}]"
+    return f"{reading.value:.4g}{bounds}"
 
 
 def measured(row: dict[str, Any]) -> str:

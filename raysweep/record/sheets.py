@@ -27,7 +27,8 @@ CELL = 84
 GAP = 4
 TITLE, LINE = 440, 18
 """A title wraps at the grid's width, or at so many pixels where that is narrower, into lines of this height."""
-_INK, _PAPER = (31, 35, 40), (255, 255, 255)
+INK, PAPER = (31, 35, 40), (255, 255, 255)
+"""The colours of words and of what is behind them."""
 
 
 def contact_sheet(
@@ -65,7 +66,7 @@ def draw_sheet(
     limit: int = 64,
     columns: int | None = None,
     cell: int = CELL,
-    paper: tuple[int, ...] = _PAPER,
+    paper: tuple[int, ...] = PAPER,
 ) -> Image.Image:
     """The grid as a picture in memory (`paper` with four values keeps the gaps transparent)."""
     cells = pictures(explanations[:limit], media)
@@ -77,7 +78,7 @@ def draw_sheet(
     across = columns * (width + GAP) + GAP
     lines = _wrapped(title or "", max(across, TITLE) - 2 * GAP)
     head = 8 + LINE * len(lines) if lines else 0
-    across = max(across, *(math.ceil(_font(14).getlength(line)) + 2 * GAP for line in lines), 0)
+    across = max(across, *(math.ceil(font(14).getlength(line)) + 2 * GAP for line in lines), 0)
     size = (across, head + rows * (height + foot + GAP) + GAP)
     canvas = np.empty((size[1], size[0], len(paper)), dtype=np.uint8)
     canvas[:] = paper
@@ -92,9 +93,9 @@ def draw_sheet(
     if title or captions:
         draw = ImageDraw.Draw(sheet)
         for index, line in enumerate(lines):
-            draw.text((GAP, 6 + LINE * index), line, fill=_INK, font=_font(14))
+            draw.text((GAP, 6 + LINE * index), line, fill=INK, font=font(14))
         for text, (left, bottom) in zip(captions or (), corners, strict=False):
-            draw.text((left, bottom + 1), text, fill=_INK, font=_font(10))
+            draw.text((left, bottom + 1), text, fill=INK, font=font(10))
     return sheet
 
 
@@ -200,9 +201,9 @@ def _wrapped(text: str, width: int) -> list[str]:
     """Lines of at most `width` pixels, broken where two spaces part the text; a piece too long, at any space."""
     lines: list[str] = []
     for piece in text.split("  "):
-        for index, word in enumerate(piece.split(" ") if _font(14).getlength(piece) > width else [piece]):
+        for index, word in enumerate(piece.split(" ") if font(14).getlength(piece) > width else [piece]):
             longer = f"{lines[-1]}{' ' if index else '  '}{word}" if lines else word
-            if lines and _font(14).getlength(longer) <= width:
+            if lines and font(14).getlength(longer) <= width:
                 lines[-1] = longer
             elif word.strip():
                 lines.append(word.strip())
@@ -224,5 +225,6 @@ def _palette(name: str) -> np.ndarray:
 
 
 @cache
-def _font(size: int) -> Any:
+def font(size: int) -> Any:
+    """What words on sheets are written in."""
     return ImageFont.load_default(size)

@@ -48,6 +48,14 @@ class Measured:
         return [self.value, self.low, self.high, *([list(self.replicates)] if self.replicates else [])]
 
 
+class Reading(NamedTuple):
+    """A number that was measured, with its 95 % interval where it has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
 @dataclass(frozen=True)
 class Milestone:
     """A trial scored after `step` steps of its first `examples` rows.
@@ -72,6 +80,17 @@ class Milestone:
     def stage(self) -> Stage:
         """Where this is on the trial's way."""
         return Stage(self.step, self.examples)
+
+    @property
+    def readings(self) -> dict[str, Reading]:
+        """Every number by name, objectives first; a metric's interval stands beside it as `.low` and `.high`."""
+        metrics, known = self.metrics, self.metrics.keys() | self.objectives.keys()
+        bounds = {f"{name}.{end}" for name in known for end in ("low", "high")}
+        found = {name: Reading(one.value, one.low, one.high) for name, one in self.objectives.items()}
+        for name, value in metrics.items():
+            if name not in bounds:
+                found[name] = Reading(value, metrics.get(f"{name}.low"), metrics.get(f"{name}.high"))
+        return found
 
 
 @dataclass

@@ -67,8 +67,8 @@ class Shared:
     """What four drivers left that met on one host.
 
     `first` ran before, during and after the others and was killed; `second` has the same networks and method; `masks`
-    is of another method, and `trainings` are ProbeGAN's. `sets` are the model sets that the host held while `masks` ran,
-    `pids` the host's process, asked before and after.
+    is of another method, and `trainings` are ProbeGAN's. `sets` are the model sets that the host held while `masks`
+    ran, `pids` the host's process, asked before and after.
     """
 
     home: Path

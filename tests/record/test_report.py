@@ -77,6 +77,13 @@ def test_best_median_and_worst_stand_side_by_side_with_their_pictures(folder: Pa
     assert "90 %" in text
 
 
+def test_the_best_is_shown_at_every_step_count_that_it_was_scored_at(folder: Path, tmp_path: Path) -> None:
+    text = _report(folder, tmp_path / "r.html", _trials())
+    assert re.findall(r"<th>(\S+) steps</th>", text) == ["100", "500", "1000"]  # of trials 0, 9 and 18
+    assert text.count('alt="explanations after') == 3
+    assert "step by step" not in _report(folder, tmp_path / "one.html", _trials()[:9])
+
+
 def test_maximising_turns_the_order_round(folder: Path, tmp_path: Path) -> None:
     text = _report(folder, tmp_path / "r.html", _trials(), directions={"response_fd": "maximise"})
     assert re.findall(r'class="code">C1</span> Best <a href="#trial-(\d+)"', text) == ["26"]

@@ -26,12 +26,14 @@ from raysweep.record.overlay import glimpsed, looked_at
 from raysweep.record.report.axes import label
 from raysweep.record.report.charts import Point, parallel, pareto, scatter
 from raysweep.record.sheets import draw_sheet, write_audio
-from raysweep.record.trial import Milestone, Trial
+from raysweep.record.trial import Milestone, Reading, Trial
 from raysweep.whole_files import whole
 
 if TYPE_CHECKING:
     from raysweep.data.audio import MelSpec
 
+GLIMPSED = 10
+"""Images of a row that shows one step count."""
 Direction = Literal["minimise", "maximise"]
 _CLEAR = (0, 0, 0, 0)
 _SHEETS = {"image": (64, range(6, 11)), "radio": (6, range(1, 2)), "classes": (64, range(1, 2))}
@@ -112,6 +114,7 @@ def _content(sweep: ReportInput) -> dict[str, Any]:
         "written": datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
         "cards": [_card(sweep, trial, role) for role, trial in roles],
         "best": ranked[0] if ranked else None,
+        "looks": _looks(sweep, ranked[0]) if ranked else [],
         "second": ranked[1] if len(ranked) > 1 else None,
         "headline": [sweep.objective] if sweep.preference.single else sweep.preference.counting[:3],
         "nearest": _nearest(sweep.preference),
@@ -167,9 +170,26 @@ def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
         "readings": _readings(trial),
         "sheet": sheet,
         "sounds": sounds,
+        "what": "classes" if tensors is not None and "classes" in tensors else "explanations",
         "shown": shown,
         "total": len(explanations) if explanations is not None else 0,
     }
+
+
+def _looks(sweep: ReportInput, best: Trial) -> list[dict[str, Any]]:
+    """The best configuration at every step count at which it, or a trial that differs in steps alone, was scored."""
+    found: dict[int, Milestone] = {}
+    for trial in sweep.trials:
+        if _trajectory(trial) == _trajectory(best):
+            found |= {one.step: one for one in trial.milestones if one.examples is None and one.explanations}
+    return [
+        {"step": step, "readings": found[step].readings, "strip": _thumbnail(sweep, found[step], GLIMPSED)}
+        for step in sorted(found)
+    ]
+
+
+def _trajectory(trial: Trial) -> dict[str, Any]:
+    return {name: value for name, value in trial.config.items() if name != "steps"}
 
 
 def _rows(sweep: ReportInput, ranked: list[Trial], roles: list[tuple[str, Trial]]) -> list[dict[str, Any]]:
@@ -212,20 +232,8 @@ def _pareto(sweep: ReportInput, points: list[Point]) -> Markup | None:
     return pareto(whole, names[0], names[1], front) if whole else None
 
 
-def _readings(trial: Trial) -> dict[str, dict[str, float | None]]:
-    """Every number of the last milestone by name, with its interval where `.low` and `.high` stand beside it."""
-    if trial.result is None:
-        return {}
-    found: dict[str, dict[str, float | None]] = {
-        name: {"value": m.value, "low": m.low, "high": m.high} for name, m in trial.result.objectives.items()
-    }
-    metrics = trial.result.metrics
-    for name, value in metrics.items():
-        stem, _, end = name.rpartition(".")
-        if end in ("low", "high") and stem in (metrics | trial.result.objectives):
-            continue
-        found[name] = {"value": value, "low": metrics.get(f"{name}.low"), "high": metrics.get(f"{name}.high")}
-    return found
+def _readings(trial: Trial) -> Mapping[str, Reading]:
+    return trial.result.readings if trial.result else {}
 
 
 def _value(trial: Trial, objective: str) -> float:
@@ -255,11 +263,11 @@ def _seen(
         return None
 
 
-def _thumbnail(sweep: ReportInput, milestone: Milestone | None) -> str | None:
+def _thumbnail(sweep: ReportInput, milestone: Milestone | None, images: int = 4) -> str | None:
     explanations = _seen(sweep, _tensors(sweep, milestone), by=glimpsed)
     if explanations is None:
         return None
-    count = {"image": 4, "radio": 1}.get(sweep.media, 2)  # other pictures are wide
+    count = {"image": images, "radio": 1}.get(sweep.media, 2)  # other pictures are wide
     strip = draw_sheet(explanations[:count], sweep.media, columns=count, cell=1, paper=_CLEAR)
     return _data_uri("image/png", _png(strip, height=64))
 
