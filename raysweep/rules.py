@@ -107,8 +107,6 @@ def _check_training(sweep: Sweep) -> None:
     if sweep.stop.scheduler == "race":
         rule = f"has no use with {sweep.method.name}, whose explanations are all there at once"
         raise InputError(rule, key="stop.scheduler", value="race", suggestion="Use asha, or median")
-    if sweep.precision == "bfloat16":
-        raise InputError("must be float32 or float64 where networks are trained", key="precision", value="bfloat16")
     if sweep.slots not in (None, 1):
         raise InputError("must be 1 where networks are trained", key="slots", value=sweep.slots)
 

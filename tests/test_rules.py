@@ -151,7 +151,6 @@ def test_a_named_classifier_is_a_hyper_parameter_like_any_other(path: Path) -> N
         ("models={judge: nets:plain}", "models.classifier: must be given, or else models.classifiers"),
         ("target={layer: conv, unit: 1}", "target: must be a class: probegan leaves one out"),
         ("stop={scheduler: race}", "stop.scheduler: has no use with probegan"),
-        ("precision=bfloat16", "precision: must be float32 or float64 where networks are trained"),
         ("slots=4", "slots: must be 1 where networks are trained"),
         ("objective=response_fd", "no objective of probegan"),
         ("direction=minimise", "has no use with probegan"),

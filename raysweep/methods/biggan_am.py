@@ -87,8 +87,7 @@ class BigGanAm(GanMethod):
         key = (rows.seed, rows["replicate"].long(), rows.step // rows["period"].long())
         z = self.latents(key, count, latent)
         images = self.generator.painted(z, _within(embedding, rows).expand(count, -1))
-        logits = self.classifiers[int(rows["classifier"])](self.as_data(images))
-        return functional.cross_entropy(logits.to(embedding), torch.full((count,), self.target, device=z.device))
+        return functional.cross_entropy(self.logits(images, rows), torch.full((count,), self.target, device=z.device))
 
     def embedded(self, generator: Generator, kept: dict[str, Tensor], y: Tensor) -> Tensor:
         """What was found, of the target; of the other classes what the generator has."""

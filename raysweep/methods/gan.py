@@ -55,7 +55,8 @@ class GanMethod(Method):
         images: real ones; those of the target class are left out.
         classifiers: what is probed, images as they are -> logits [B, classes]; `classifier` says which.
         target: the class y*.
-        dtype: of the networks.
+        dtype: of the networks; bfloat16: of what their layers compute, and everything that is kept, summed or updated
+            is float32.
     """
 
     trains = True
@@ -70,7 +71,9 @@ class GanMethod(Method):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.images = images if self.shows_target else images.without(target)
-        self.classifiers, self.target, self.classes, self.dtype = list(classifiers), target, images.classes, dtype
+        self.classifiers, self.target, self.classes = list(classifiers), target, images.classes
+        self.mixed = dtype == torch.bfloat16
+        self.dtype = torch.float32 if self.mixed else dtype
         self.seen = [label for label in range(self.classes) if self.shows_target or label != target]
         """Classes that the images show."""
         self.made = {"all": list(range(self.classes)), "seen": self.seen, "target": [target]}[self.makes]
@@ -131,13 +134,18 @@ class GanMethod(Method):
         """z ~ N(0, I), [count, latent]."""
         return fresh_normal(key, count * latent, stream="latent").view(count, latent).to(self.dtype)
 
+    def logits(self, x: Tensor, rows: Rows) -> Tensor:
+        """What the classifier that is probed says of images in [-1, 1], [B, classes]."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed):
+            return self.classifiers[int(rows["classifier"])](self.as_data(x)).to(x)
+
     def as_data(self, x: Tensor) -> Tensor:
         """Images in [-1, 1] as the data are."""
         return self.images.low + (x + 1) * ((self.images.high - self.images.low) / 2)
 
     def _generator(self, width: int, latent: int, embedding: int) -> Flat[Generator]:
         channels, size = self.images.x.shape[1:3]
-        made = Generator(self.classes, size, channels, width, latent, embedding)
+        made = Generator(self.classes, size, channels, width, latent, embedding, self.mixed)
         return Flat(made.to(self.images.x.device, self.dtype))
 
 

@@ -136,9 +136,8 @@ class ProbeGan(GanMethod):
         if self.conditional:
             terms["conditional"] = -mean_of(fake_c, self._counts(fake.y))
         if self.unconditional:
-            logits = self.classifiers[int(rows["classifier"])](self.as_data(fake.x))
             terms["unconditional"] = -fake_u.mean() + float(rows["drift"]) * fake_u.square().mean()
-            terms["classifier"] = functional.cross_entropy(logits.to(fake_u.dtype), fake.y)
+            terms["classifier"] = functional.cross_entropy(self.logits(fake.x, rows), fake.y)
         return _weighted(terms, rows), {f"generator.{name}": value for name, value in terms.items()}
 
     def _classes(self, key: tuple[Tensor, ...], count: int) -> Tensor:
@@ -184,7 +183,7 @@ class ProbeGan(GanMethod):
 
     def _discriminator(self, width: int) -> Flat[Discriminator]:
         channels, size = self.images.x.shape[1:3]
-        made = Discriminator(self.classes, size, channels, width)
+        made = Discriminator(self.classes, size, channels, width, self.mixed)
         return Flat(made.to(self.images.x.device, self.dtype))
 
 

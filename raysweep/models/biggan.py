@@ -62,11 +62,15 @@ class Generator(nn.Module):
         width: channels are multiples of it.
         latent: numbers of z; what does not split evenly over the parts is not used.
         embedding: numbers of a class's embedding.
+        mixed: compute layers in bfloat16; weights, their norms and the images keep their precision.
     """
 
-    def __init__(self, classes: int, size: int, channels: int, width: int, latent: int, embedding: int) -> None:
+    def __init__(
+        self, classes: int, size: int, channels: int, width: int, latent: int, embedding: int, mixed: bool = False
+    ) -> None:
         super().__init__()
         wide = widths(size)
+        self.mixed = mixed
         self.parts = len(wide)
         self.chunk, self.smallest = latent // self.parts, size >> (self.parts - 1)
         condition = embedding + self.chunk
@@ -85,10 +89,12 @@ class Generator(nn.Module):
     def painted(self, z: Tensor, embedding: Tensor) -> Tensor:
         """Images of classes given by their embeddings [B, e]."""
         first, *others = z[:, : self.parts * self.chunk].split(self.chunk, dim=1)
-        x = self.project(first).unflatten(1, (-1, self.smallest, self.smallest))
-        for block, part in zip(self.blocks, others, strict=True):
-            x = block(x, torch.cat([embedding, part], dim=1))
-        return torch.tanh(self.image(functional.relu(self.norm(x))))
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=self.mixed):
+            x = self.project(first).unflatten(1, (-1, self.smallest, self.smallest))
+            for block, part in zip(self.blocks, others, strict=True):
+                x = block(x, torch.cat([embedding, part], dim=1))
+            x = self.image(functional.relu(self.norm(x)))
+        return torch.tanh(x.to(z))
 
 
 class Downward(nn.Module):
@@ -112,10 +118,14 @@ class Discriminator(nn.Module):
 
     Over one trunk a projection head D_c (Miyato, Koyama, *cGANs with projection discriminator*, ICLR 2018), which is
     told a class, and a linear head D_u, which is not.
+
+    Args:
+        mixed: compute the trunk's layers in bfloat16; weights, their norms, features and heads keep their precision.
     """
 
-    def __init__(self, classes: int, size: int, channels: int, width: int) -> None:
+    def __init__(self, classes: int, size: int, channels: int, width: int, mixed: bool = False) -> None:
         super().__init__()
+        self.mixed = mixed
         wide = [channels, *(one * width for one in narrowings(size))]
         halvings = len(widths(size)) - 1 if size == LARGEST else 2
         self.blocks = nn.Sequential(
@@ -136,7 +146,9 @@ class Discriminator(nn.Module):
 
     def trunk(self, x: Tensor) -> Tensor:
         """Features [B, c], summed over the map."""
-        return functional.relu(self.blocks(x)).sum(dim=(2, 3))
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed):
+            maps = functional.relu(self.blocks(x))
+        return maps.sum(dim=(2, 3), dtype=x.dtype)
 
     def critic(self, x: Tensor) -> Tensor:
         """D_u alone."""

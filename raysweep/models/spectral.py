@@ -56,9 +56,10 @@ class SpectralEmbedding(nn.Embedding):
 def normalised(layer: SpectralConv2d | SpectralLinear | SpectralEmbedding) -> Tensor:
     """A layer's weight over its largest singular value, as far as that is known from `u` [out]."""
     matrix = layer.weight.flatten(1)
-    with torch.no_grad():
-        v = functional.normalize(matrix.T @ layer.u, dim=0, eps=EPSILON)
-        u = functional.normalize(matrix @ v, dim=0, eps=EPSILON)
-        if layer.training:
-            layer.u.copy_(u)
-    return layer.weight / (u @ (matrix @ v))
+    with torch.autocast(matrix.device.type, enabled=False):  # only what the layer does to x may be in less
+        with torch.no_grad():
+            v = functional.normalize(matrix.T @ layer.u, dim=0, eps=EPSILON)
+            u = functional.normalize(matrix @ v, dim=0, eps=EPSILON)
+            if layer.training:
+                layer.u.copy_(u)
+        return layer.weight / (u @ (matrix @ v))

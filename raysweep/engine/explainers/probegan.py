@@ -138,12 +138,12 @@ class GanExplainer(Explainer):
 
     def build(self, device: torch.device, dtype: torch.dtype) -> Method:
         """The method, with networks of its own."""
-        data, dtype = self.images, torch.float64 if dtype == torch.float64 else torch.float32
+        data, kept = self.images, torch.float64 if dtype == torch.float64 else torch.float32
         assert data.y is not None
         span = (0.0, 1.0) if data.media == "image" else (float(data.x.min()), float(data.x.max()))
         images = RealImages(torch.from_numpy(data.x), torch.from_numpy(data.y), len(data.classes), *span)
         classifiers = [
-            Readout(prepare(model.module, dtype, example=self.example, read=Readout).to(device))
+            Readout(prepare(model.module, kept, example=self.example, read=Readout).to(device))
             for model in self.workload.classifiers.values()
         ]
         kind: Any = METHODS[self.workload.spec.method]
