@@ -15,8 +15,9 @@ from torch.nn import functional
 from raysweep.zoo import obfuscations, resolve_data, resolve_model
 from raysweep.zoo.fashion import CLASSES, FOLDER, LATENT
 from raysweep.zoo.fashion.evaluation import accuracy_by_class, distances, multiply_adds, read, recognised, sample
-from raysweep.zoo.fashion.pgd import Attack, accuracy_under, perturb
-from raysweep.zoo.fashion.source import PROBED, SWEPT, Images, Split
+from raysweep.zoo.fashion.source import PROBED, SWEPT, Split
+from raysweep.zoo.images import Images
+from raysweep.zoo.pgd import Attack, accuracy_under, perturb
 
 FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
 SEED = 77  # not the recipe's

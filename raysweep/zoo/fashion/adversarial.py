@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from raysweep.zoo.fashion.networks import LATENT, Generator
-from raysweep.zoo.fashion.source import Images
+from raysweep.zoo.images import Images
 
 log = logging.getLogger(__name__)
 

@@ -44,7 +44,7 @@ raysweep.
 ## Regular and robust classifiers
 
 One architecture, the classifier's; the same images, seed and schedule. `regular` is trained as usual, `robust` on
-images attacked by projected gradient descent (Madry et al., 2018, arXiv:1706.06083; `pgd.py`): from a random place,
+images attacked by projected gradient descent (Madry et al., 2018, arXiv:1706.06083; `zoo/pgd.py`): from a random place,
 {attacks[training_steps]} steps up the loss within an L2 ball of radius {attacks[radius]}, pixels in [0, 1]. Under a
 stronger attack with the same radius, {attacks[steps]} steps and {attacks[restarts]} restarts (seed {attacks[seed]}), an
 image counts as right only if no restart deceives the network:

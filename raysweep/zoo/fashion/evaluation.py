@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from raysweep.objectives.frechet import Reference, frechet_distance
 from raysweep.zoo.fashion.networks import CLASSES, LATENT
-from raysweep.zoo.fashion.source import Images
+from raysweep.zoo.images import Images
 
 Features = Callable[[Tensor], Tensor]
 CHUNK = 500

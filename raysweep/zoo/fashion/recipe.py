@@ -33,9 +33,10 @@ from raysweep.zoo.fashion.evaluation import (
     validation_distance,
 )
 from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Critic, Inpainter, Judge
-from raysweep.zoo.fashion.pgd import Attack, accuracy_under
-from raysweep.zoo.fashion.source import DEBIAN, HINT, SPLIT_SEED, Images, Split, read_split
-from raysweep.zoo.fashion.supervised import Schedule, accuracy, train
+from raysweep.zoo.fashion.source import DEBIAN, HINT, SPLIT_SEED, Split, read_split
+from raysweep.zoo.images import Images
+from raysweep.zoo.pgd import Attack, accuracy_under
+from raysweep.zoo.supervised import Schedule, accuracy, train
 
 CHECKPOINTS = FOLDER / "checkpoints"
 ATTACK = Attack(radius=1.5, steps=5)

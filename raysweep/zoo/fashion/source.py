@@ -12,31 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from raysweep.errors import InputError
+from raysweep.zoo.images import Images
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 HINT = "On Debian: apt-get install dataset-fashion-mnist; elsewhere: github.com/zalandoresearch/fashion-mnist"
 SPLIT_SEED, SWEPT, PROBED = 0, 35_000, 20_000
-
-
-@dataclass(frozen=True)
-class Images:
-    """x [N, 1, 28, 28] uint8, y [N] int64."""
-
-    x: Tensor
-    y: Tensor
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: Tensor | slice) -> Images:
-        return Images(self.x[index], self.y[index])
-
-    def pixels(self) -> Tensor:
-        """The images as float32 in [0, 1]."""
-        return self.x.float() / 255
 
 
 @dataclass(frozen=True)

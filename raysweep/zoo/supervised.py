@@ -1,4 +1,4 @@
-"""How the recipe trains classifiers and judge: cross-entropy on flipped and shifted images, one learning-rate cycle.
+"""How recipes train networks that name images: cross-entropy on flipped, shifted images, one learning-rate cycle.
 
 With an attack, each batch is first moved away from its classes (`pgd.py`): adversarial training.
 """
@@ -13,19 +13,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from raysweep.zoo.fashion.pgd import Attack, perturb
-from raysweep.zoo.fashion.source import Images
+from raysweep.zoo.images import Images
+from raysweep.zoo.pgd import Attack, perturb
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """One training; `erase` is the side of the square that is blanked in each image (0: none), `attack` moves them."""
+    """One training; images are shifted by up to `shift` pixels, a square of side `erase` is blanked in each (0: none),
+    and `attack` moves them.
+    """
 
     seed: int
     epochs: int
     erase: int = 0
+    shift: int = 2
     batch: int = 128
     lr: float = 0.1
     weight_decay: float = 5e-4
@@ -37,6 +40,7 @@ def train(net: nn.Module, images: Images, schedule: Schedule) -> float:
     """Train `net` in place, leave it in eval mode, return the CPU seconds it took."""
     start = time.process_time()
     random = torch.Generator().manual_seed(schedule.seed)
+    device = next(net.parameters()).device
     net.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = schedule.epochs * (len(images) // schedule.batch)
     optimiser = torch.optim.SGD(net.parameters(), schedule.lr, 0.9, nesterov=True, weight_decay=schedule.weight_decay)
@@ -45,12 +49,12 @@ def train(net: nn.Module, images: Images, schedule: Schedule) -> float:
         order = torch.randperm(len(images), generator=random)
         for index in order[: len(order) // schedule.batch * schedule.batch].split(schedule.batch):
             batch = images[index]
-            x = augment(batch.pixels(), schedule.erase, random)
-            with torch.autocast("cpu", torch.bfloat16):
+            x, y = augment(batch.pixels(), schedule.erase, random, schedule.shift).to(device), batch.y.to(device)
+            with torch.autocast(device.type, torch.bfloat16):
                 if schedule.attack is not None:
-                    x = perturb(net, x, batch.y, schedule.attack, random)
+                    x = perturb(net, x, y, schedule.attack, random)
                 logits = net(x)
-            loss = functional.cross_entropy(logits.float(), batch.y, label_smoothing=schedule.smoothing)
+            loss = functional.cross_entropy(logits.float(), y, label_smoothing=schedule.smoothing)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -60,14 +64,14 @@ def train(net: nn.Module, images: Images, schedule: Schedule) -> float:
     return time.process_time() - start
 
 
-def augment(x: Tensor, erase: int, random: torch.Generator) -> Tensor:
-    """Mirror half of the images, shift each by up to two pixels, blank an `erase`-sized square in each."""
+def augment(x: Tensor, erase: int, random: torch.Generator, shift: int = 2) -> Tensor:
+    """Mirror half of the images, shift each by up to `shift` pixels, blank an `erase`-sized square in each."""
     n, _, height, width = x.shape
     mirrored = torch.rand(n, 1, 1, 1, generator=random) < 0.5
-    x = functional.pad(torch.where(mirrored, x.flip(3), x), (2, 2, 2, 2))
-    dy, dx = torch.randint(5, (2, n, 1), generator=random)
+    x = functional.pad(torch.where(mirrored, x.flip(3), x), (shift, shift, shift, shift))
+    dy, dx = torch.randint(2 * shift + 1, (2, n, 1), generator=random)
     rows, columns = dy + torch.arange(height), dx + torch.arange(width)
-    x = x[torch.arange(n)[:, None, None], 0, rows[:, :, None], columns[:, None, :]][:, None]
+    x = x[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
     if erase:
         top, left = torch.randint(1 - erase, height, (2, n, 1), generator=random)
         inside_y = (torch.arange(height) >= top) & (torch.arange(height) < top + erase)
@@ -79,7 +83,8 @@ def augment(x: Tensor, erase: int, random: torch.Generator) -> Tensor:
 @torch.no_grad()
 def accuracy(net: nn.Module, images: Images) -> float:
     """Share of `images` whose highest logit is their class."""
-    right = sum(int((net(part.pixels()).argmax(1) == part.y).sum()) for part in _parts(images))
+    device = next(net.parameters()).device
+    right = sum(int((net(part.pixels().to(device)).argmax(1).cpu() == part.y).sum()) for part in _parts(images))
     return right / len(images)
 
 
