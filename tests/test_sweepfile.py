@@ -360,6 +360,7 @@ def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
     assert {sweep.name: sweep.parsed_space.size for sweep in found} == {
         "am-vocal-minimise": 27,
         "am-vocal": 27,
+        "probegan-cifar10": 6,
         "probegan-fashion": 10,
         "probegan-fashion-smoke": 2,
         "quickstart": 27,
