@@ -24,7 +24,15 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(storage: Path, jobs: Path) -> SweepResult:
     diverges = "space.generator_lr.choice=[2.0e-4, 1.0e+30]"
-    return run(jobs / "probegan-fashion-smoke.yaml", storage=storage, overrides=(*SMALL, diverges))
+    overrides = (*SMALL, diverges, "precision=bfloat16")
+    return run(jobs / "probegan-fashion-smoke.yaml", storage=storage, overrides=overrides)
+
+
+def test_the_precision_that_was_asked_for_is_recorded_with_every_trial(result: SweepResult, storage: Path) -> None:
+    assert {trial.numerics["precision"] for trial in result.ledger.trials.values()} == {"bfloat16"}
+    best = result.best
+    assert best is not None
+    assert "bfloat16" in write_best(result, storage / "best.yaml").read_text(encoding="utf-8")
 
 
 def test_trainings_that_diverge_fail_by_name_and_the_others_end(result: SweepResult) -> None:

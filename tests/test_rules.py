@@ -140,6 +140,11 @@ def test_a_named_classifier_is_a_hyper_parameter_like_any_other(path: Path) -> N
     assert found.numbers(config) == {"classifier": 1.0, "classifier_weight": 0.5}
 
 
+@pytest.mark.parametrize("precision", ["auto", "float32", "float64", "bfloat16"])
+def test_networks_are_trained_in_any_precision(path: Path, precision: str) -> None:
+    assert sweep(path, GAN, f"precision={precision}").precision == precision
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -113,6 +113,16 @@ def test_the_objective_is_the_mean_distance_of_the_classes_that_are_seen(make: M
     assert found.metrics["target_fd.low"] <= found.metrics["target_fd"] <= found.metrics["target_fd.high"]
 
 
+def test_what_was_trained_in_bfloat16_is_shown_and_scored_in_float32(make: Make, tmp_path: Path) -> None:
+    full, half = make(), make(precision="bfloat16")
+    assert half.stepping != full.stepping  # so no row of one precision is continued in the other
+    one, other = trained(full), trained(half)
+    assert not torch.equal(one["generator"], other["generator"])
+    found = [Scorer(each, 1, CPU, tmp_path).score(other, VALUES) for each in (full, half)]
+    assert found[0].metrics == found[1].metrics
+    np.testing.assert_array_equal(found[0].tensors["explanation"], found[1].tensors["explanation"])
+
+
 def test_recognition_confidence_and_losses_are_recorded(make: Make, tmp_path: Path) -> None:
     workload = make()
     found = scored(workload, tmp_path)
