@@ -121,6 +121,7 @@ class Recipe:
         train(net, images, schedule)
         part = self.folder / f"{name}.part"
         save_file({key: value.cpu().contiguous() for key, value in net.state_dict().items()}, part)
+        part.chmod(0o644)
         part.replace(self.folder / f"{name}.safetensors")
         return {
             "arguments": self.size.judge if name == "judge" else self.size.classifier,
