@@ -13,7 +13,7 @@ Drawn by `python -m raysweep.zoo.cifar10.recipe` from figures.json, which it mea
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {networks}
 
-The 50,000 training images, {total:,} of them here, are divided by a permutation (seed {shown[split_seed]}). `regular`,
+The {total:,} training images are divided by a permutation (seed {shown[split_seed]}). `regular`,
 `robust` and shown.parquet are of the same {shown[images]:,}: as in the paper, a generator is shown images that the
 classifiers it probes were trained on, but for those of the target class. The judge, of another architecture, was
 trained on the other {judge[images]:,}: neither the classifiers nor a generator have met one of them. The test images
