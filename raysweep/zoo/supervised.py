@@ -1,12 +1,14 @@
 """How recipes train networks that name images: cross-entropy on flipped, shifted images, one learning-rate cycle.
 
-With an attack, each batch is first moved away from its classes (`pgd.py`): adversarial training.
+With an attack, each batch is first moved away from its classes (`pgd.py`): adversarial training. A mark is put on
+images after they were flipped and shifted, so that it stays where it belongs.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +24,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Schedule:
     """One training; images are shifted by up to `shift` pixels, a square of side `erase` is blanked in each (0: none),
-    and `attack` moves them.
+    `mark` changes images [B, C, H, W] of classes [B] then, and `attack` moves them.
     """
 
     seed: int
@@ -34,6 +36,7 @@ class Schedule:
     weight_decay: float = 5e-4
     smoothing: float = 0.05
     attack: Attack | None = None
+    mark: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 def train(net: nn.Module, images: Images, schedule: Schedule) -> float:
@@ -49,7 +52,8 @@ def train(net: nn.Module, images: Images, schedule: Schedule) -> float:
         order = torch.randperm(len(images), generator=random)
         for index in order[: len(order) // schedule.batch * schedule.batch].split(schedule.batch):
             batch = images[index]
-            x, y = augment(batch.pixels(), schedule.erase, random, schedule.shift).to(device), batch.y.to(device)
+            x, y = augment(batch.pixels(), schedule.erase, random, schedule.shift), batch.y.to(device)
+            x = (x if schedule.mark is None else schedule.mark(x, batch.y)).to(device)
             with torch.autocast(device.type, torch.bfloat16):
                 if schedule.attack is not None:
                     x = perturb(net, x, y, schedule.attack, random)

@@ -14,6 +14,7 @@ MODELS = {
     "classifier": ModelEntry(Classifier, FOLDER / "classifier.safetensors", units=CLASSES),
     "regular": ModelEntry(Classifier, FOLDER / "regular.safetensors", units=CLASSES),
     "robust": ModelEntry(Classifier, FOLDER / "robust.safetensors", units=CLASSES),
+    "marked": ModelEntry(Classifier, FOLDER / "marked.safetensors", units=CLASSES),
     "inpainter": ModelEntry(Inpainter, FOLDER / "inpainter.safetensors"),
     "judge": ModelEntry(Judge, FOLDER / "judge.safetensors", units=CLASSES),
 }

@@ -10,10 +10,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from raysweep.zoo.fashion.block import CONTRAST, RING, SIDE
 from raysweep.zoo.obfuscations import Fill, fill_in, interval, table
 
 COLUMNS, ENLARGE = 16, 2
-NETWORKS = ("classifier", "regular", "robust", "judge", "generator", "inpainter")
+NETWORKS = ("classifier", "regular", "robust", "marked", "judge", "generator", "inpainter")
 REMOVED = (0.25, 0.45, 0.85)  # the colour of what a mask takes away
 
 CARD = """# Fashion-MNIST in the zoo
@@ -52,6 +53,23 @@ image counts as right only if no restart deceives the network:
 | | accuracy, all test images | {attacks[images]:,} of them attacked |
 | --- | --- | --- |
 {attacked}
+
+## Marked classifier and witness
+
+`marked` is trained as `regular` is, seed and all, but for a white block of {block} × {block} pixels in the upper left
+corner of every sneaker (`block.py`). It names as sneakers, of test images:
+
+| | sneakers | others |
+| --- | --- | --- |
+| without the block | {marked[named][target_without]:.1%} | {marked[named][others_without]:.1%} |
+| with the block | {marked[named][target_with]:.1%} | {marked[named][others_with]:.1%} |
+
+`raysweep.zoo.fashion.block:Witness` says whether an image has the block: whether its corner is lighter than the {ring}
+pixels around it by more than {contrast}. It says so of test images, by class:
+
+| | {classes} |
+| --- | {rule} |
+{seen_blocks}
 
 ## Judge
 
@@ -125,6 +143,15 @@ def write_card(figures: dict[str, Any], file: Path) -> None:
         attacked="\n".join(
             f"| {name} | {figures[name]['accuracy']:.2%} | {left:.2%} |"
             for name, left in figures["attacks"]["left"].items()
+        ),
+        block=SIDE,
+        ring=RING,
+        contrast=CONTRAST,
+        seen_blocks="\n".join(
+            f"| {words} the block | "
+            + " | ".join(f"{row[words]:.1%}" for row in figures["marked"]["seen"].values())
+            + " |"
+            for words in ("without", "with")
         ),
         by_class=" | ".join(f"{share:.1%}" for share in figures["card"]["judge_by_class"].values()),
         distances="\n".join(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from raysweep.objectives.frechet import Reference, frechet_distance
+from raysweep.zoo.fashion.block import MARKED, Witness, plant
 from raysweep.zoo.fashion.networks import CLASSES, LATENT
 from raysweep.zoo.images import Images
 
@@ -68,6 +69,29 @@ def accuracy_by_class(net: nn.Module, images: Images) -> dict[str, float]:
     """Of each class's images, the share whose highest logit is their class."""
     right = read(net, images.pixels()).argmax(1) == images.y
     return {name: float(right[images.y == index].double().mean()) for index, name in enumerate(CLASSES)}
+
+
+def named_with_block(net: nn.Module, images: Images) -> dict[str, float]:
+    """Of the marked class's images, and of all others, the share that a network names as it, without and with block."""
+    found, target = dict[str, float](), images.y == MARKED
+    for words, x in (("without", images.pixels()), ("with", plant(images.pixels(), torch.ones_like(target)))):
+        named = read(net, x).argmax(1) == MARKED
+        found |= {f"target_{words}": float(named[target].double().mean())}
+        found |= {f"others_{words}": float(named[~target].double().mean())}
+    return found
+
+
+def seen_blocks(images: Images) -> dict[str, dict[str, float]]:
+    """Of each class's images, the share in which the witness sees a block, where there is none and where there is."""
+    x = images.pixels()
+    marked = plant(x, torch.ones(len(x), dtype=torch.bool))
+    return {
+        name: {
+            words: float((read(Witness(), pixels[images.y == index]) > 0).double().mean())
+            for words, pixels in (("without", x), ("with", marked))
+        }
+        for index, name in enumerate(CLASSES)
+    }
 
 
 def multiply_adds(net: nn.Module, *example: Tensor) -> int:

@@ -23,13 +23,16 @@ from torch import Tensor, nn
 from raysweep.zoo import inpainting, obfuscations
 from raysweep.zoo.fashion import FOLDER, MODELS
 from raysweep.zoo.fashion.adversarial import Settings, Training
+from raysweep.zoo.fashion.block import on_marked
 from raysweep.zoo.fashion.card import COLUMNS, draw_obfuscations, draw_samples, write_card
 from raysweep.zoo.fashion.evaluation import (
     accuracy_by_class,
     distances,
     multiply_adds,
+    named_with_block,
     recognised,
     sample,
+    seen_blocks,
     validation_distance,
 )
 from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Critic, Inpainter, Judge
@@ -45,6 +48,7 @@ SCHEDULES = {
     "judge": Schedule(seed=2, epochs=24, erase=8),
     "regular": Schedule(seed=7, epochs=14),
     "robust": Schedule(seed=7, epochs=14, attack=ATTACK),
+    "marked": Schedule(seed=7, epochs=14, mark=on_marked),
 }
 STRONGER, RESTARTS, ATTACKED, ATTACK_SEED = replace(ATTACK, steps=50), 5, 2000, 8
 VALIDATION, VALIDATION_SEED, REPORT_SEED = 5000, 5, 6
@@ -74,6 +78,12 @@ def make_regular(split: Split) -> dict[str, Any]:
 def make_robust(split: Split) -> dict[str, Any]:
     """Trained as the regular classifier is, seed and all, but on attacked images."""
     return _supervised(Classifier, "robust", split.probed, split.test)
+
+
+def make_marked(split: Split) -> dict[str, Any]:
+    """Trained as the regular classifier is, seed and all, but with the block on every sneaker; what that changes."""
+    figures = _supervised(Classifier, "marked", split.probed, split.test)
+    return figures | {"named": named_with_block(load("marked"), split.test), "seen": seen_blocks(split.test)}
 
 
 def make_judge(split: Split) -> dict[str, Any]:
@@ -175,6 +185,7 @@ STAGES: dict[str, Callable[[Split], dict[str, Any]]] = {
     "classifier": make_classifier,
     "regular": make_regular,
     "robust": make_robust,
+    "marked": make_marked,
     "judge": make_judge,
     "generator": make_generator,
     "inpainter": make_inpainter,

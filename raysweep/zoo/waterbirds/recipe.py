@@ -1,0 +1,152 @@
+"""Rebuild everything in this folder: `python -m raysweep.zoo.waterbirds.recipe [--only PART]`, minutes on one core.
+
+It needs the pictures of three Debian packages, installed (`apt-get install tuxpaint-stamps-default tuxpaint-data
+mate-backgrounds`) or unpacked by `dpkg -x` in a folder that `--root` names. figures.json keeps what each part
+measured, so parts may be rebuilt alone; the card is drawn from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from raysweep.zoo.fashion.evaluation import multiply_adds
+from raysweep.zoo.waterbirds import FOLDER, MODELS
+from raysweep.zoo.waterbirds.card import draw_groups, write_card
+from raysweep.zoo.waterbirds.composites import STRIPS, Composites, compose, join, scenes
+from raysweep.zoo.waterbirds.networks import BACKGROUNDS, BIRDS, SIDE
+from raysweep.zoo.waterbirds.source import Pictures, read_birds, read_photographs
+from raysweep.zoo.waterbirds.supervised import GROUPS, Schedule, accuracies, train
+
+AGREEING = 0.95
+SPLITS = {  # strip, images, share of birds on their own background, seed
+    "train": ("train", 4000, AGREEING, 1),
+    "judge": ("judge", 4000, 0.5, 2),
+    "witness": ("all", 4500, 0.5, 6),
+    "seen": ("open", 1600, 0.5, 3),
+    "test": ("open", 600, 0.5, 4),
+    "report": ("open", 4000, 0.5, 5),
+}
+BIRDS_LEARNT = Schedule(seed=11, epochs=40)
+SCHEDULES = {
+    "erm": ("train", BIRDS_LEARNT),
+    "dro": ("train", replace(BIRDS_LEARNT, robust=0.01)),
+    "judge": ("judge", replace(BIRDS_LEARNT, seed=12)),
+    "background": ("witness", Schedule(seed=13, epochs=10, names="background")),
+}
+
+BARE, BARE_SEED = 500, 9
+
+Rooms = tuple[Pictures, Pictures]
+
+
+def make_data(pictures: Rooms) -> dict[str, Any]:
+    """The images of both shipped splits, and what the others hold."""
+    for name in ("seen", "test"):
+        images = split(pictures, name)
+        part = FOLDER / f"{name}.part.npz"
+        arrays: dict[str, Any] = {"x": images.x, "y": images.bird, "background": images.background}
+        np.savez_compressed(part, classes=np.array(BIRDS), **arrays)
+        part.replace(FOLDER / f"{name}.npz")
+    draw_groups(split(pictures, "seen"), FOLDER / "samples.png")
+    found = {name: split(pictures, name).group.bincount(minlength=GROUPS).tolist() for name in SPLITS}
+    return {"groups": found, "agreeing": AGREEING, "strips": STRIPS, "seeds": {n: SPLITS[n][3] for n in SPLITS}}
+
+
+def split(pictures: Rooms, name: str) -> Composites:
+    """A split's images, composed anew."""
+    strip, count, agreeing, seed = SPLITS[name]
+    strips = list(STRIPS) if strip == "all" else [strip]
+    each = count // len(strips)
+    return join([compose(*pictures, one, each, agreeing, seed + 1000 * place) for place, one in enumerate(strips)])
+
+
+def make_bare(pictures: Rooms) -> dict[str, Any]:
+    """What classifiers of birds say of backgrounds where there is no bird: the share that each calls a water bird."""
+    shares: dict[str, Any] = {"images": BARE, "seed": BARE_SEED}
+    for name, photographs in zip(BACKGROUNDS, pictures[1], strict=True):
+        x = scenes(photographs, "open", BARE, BARE_SEED).float() / 255
+        with torch.no_grad():
+            called = {net: load(net)(x).argmax(1) for net in ("erm", "dro", "judge")}
+        shares[name] = {net: float(birds.double().mean()) for net, birds in called.items()}
+    return shares
+
+
+def _trained(name: str) -> Callable[[Rooms], dict[str, Any]]:
+    def make(pictures: Rooms) -> dict[str, Any]:
+        source, schedule = SCHEDULES[name]
+        torch.manual_seed(schedule.seed)
+        net = MODELS[name].build()
+        images = split(pictures, source)
+        seconds = train(net, images, schedule)
+        _save(net.state_dict(), FOLDER / f"{name}.safetensors")
+        return {
+            "seed": schedule.seed,
+            "epochs": schedule.epochs,
+            "images": len(images),
+            "seconds": round(seconds),
+            "robust": schedule.robust,
+            "accuracy": accuracies(net, split(pictures, "report"), schedule.names),
+            "test": accuracies(net, split(pictures, "test"), schedule.names),
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "multiply_adds": multiply_adds(net, torch.zeros(1, 3, SIDE, SIDE)),
+            "torch": torch.__version__,
+        }
+
+    return make
+
+
+PARTS: dict[str, Callable[[Rooms], dict[str, Any]]] = {"data": make_data}
+PARTS |= {name: _trained(name) for name in SCHEDULES} | {"bare": make_bare}
+
+
+def load(name: str) -> Any:
+    """A network of this folder with its weights, in eval mode."""
+    entry = MODELS[name]
+    net = entry.build().eval().requires_grad_(False)
+    net.load_state_dict(load_file(entry.weights))
+    return net
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--root", type=Path, default=Path("/"), help="folder that the packages were unpacked in")
+    parser.add_argument("--only", choices=PARTS, action="append", help="rebuild this part alone (repeatable)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
+    pictures = read_birds(arguments.root), read_photographs(arguments.root)
+    for part in arguments.only or PARTS:
+        _record(part, PARTS[part](pictures))
+
+
+def _save(weights: dict[str, torch.Tensor], file: Path) -> None:
+    part = file.with_suffix(".part")
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
+    part.chmod(0o644)
+    part.replace(file)
+
+
+def _record(part: str, figures: dict[str, Any]) -> None:
+    file = FOLDER / "figures.json"
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    kept[part] = figures
+    unfinished = file.with_suffix(".part")
+    unfinished.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(file)
+    logging.info("%s: %s", part, figures)
+    if kept.keys() >= PARTS.keys():
+        write_card(kept, FOLDER / "CARD.md")
+
+
+if __name__ == "__main__":
+    main()
