@@ -120,7 +120,7 @@ def explaining_workload(file: SweepFile, examples: int) -> Workload:
 
     per_class = getattr(file.sweep.method, "per", None) == "class"
     count = file.sweep.examples if per_class else examples
-    return Workload(replace(workload_spec(file), judge=None, objectives=(), examples=count))
+    return Workload(replace(workload_spec(file), judge=None, witnesses=(), objectives=(), examples=count))
 
 
 def only_configuration(sweep: Sweep) -> dict[str, Any]:

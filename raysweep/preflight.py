@@ -174,7 +174,7 @@ def check_whole(domain: Domain, key: str) -> None:
 
 def workload_spec(file: SweepFile) -> Any:
     """The sweep without its search, as hosts get it."""
-    from raysweep.engine.workload import ObjectiveSpec, WorkloadSpec
+    from raysweep.engine.workload import ObjectiveSpec, WitnessSpec, WorkloadSpec
     from raysweep.models.model import ModelSource
 
     sweep = file.sweep
@@ -194,6 +194,10 @@ def workload_spec(file: SweepFile) -> Any:
         classifiers=classifiers,
         images=sweep.images.source if sweep.images else None,
         judge=source(sweep.models.judge),
+        witnesses=tuple(
+            WitnessSpec(name, ModelSource(**one.model_dump(exclude={"class_"})), one.class_)
+            for name, one in (sweep.models.witnesses or {}).items()
+        ),
         data=sweep.data.source,
         media=sweep.data.media,
         target=sweep.target.class_,

@@ -126,6 +126,10 @@ MethodKeys = Annotated[AmKeys | RdeKeys | PursuitKeys | GanKeys, Field(discrimin
 """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
 
 
+WitnessName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+"""Part of the names of what is recorded."""
+
+
 class ObjectiveKeys(_Keys):
     """A score: `model` and `layer` say whose features (default: the classifier's penultimate layer)."""
 
@@ -144,10 +148,17 @@ class ObjectiveKeys(_Keys):
     layer: str | None = None
 
 
+class WitnessKeys(ModelKeys):
+    """A network that says something of the explanations; of several outputs, that `class` is the highest."""
+
+    class_: str | int | None = Field(None, alias="class")
+
+
 class ModelsKeys(_Keys):
     """The networks of a sweep; `judge` is an independent classifier that only measures recognition.
 
     Instead of a `classifier` there may be named `classifiers`, of which `classifier` in the space chooses one.
+    `witnesses` are further classifiers that only measure, each something of its own.
     """
 
     generator: Annotated[ModelKeys, _short("source")] | None = None
@@ -155,12 +166,14 @@ class ModelsKeys(_Keys):
     classifier: Annotated[ModelKeys, _short("source")] | None = None
     classifiers: dict[str, Annotated[ModelKeys, _short("source")]] | None = Field(None, min_length=1)
     judge: Annotated[ModelKeys, _short("source")] | None = None
+    witnesses: dict[WitnessName, Annotated[WitnessKeys, _short("source")]] | None = Field(None, min_length=1)
 
     @property
     def named(self) -> dict[str, ModelKeys]:
         """Each network by its key."""
         roles = {role: getattr(self, role) for role in ("generator", "inpainter", "classifier", "judge")}
         roles |= {f"classifiers.{name}": model for name, model in (self.classifiers or {}).items()}
+        roles |= {f"witnesses.{name}": model for name, model in (self.witnesses or {}).items()}
         return {f"models.{role}": model for role, model in roles.items() if model is not None}
 
 

@@ -253,7 +253,7 @@ def _measure(spec: WorkloadSpec, sizes: Mapping[int, float], device: str, lanes:
     from raysweep.engine.numerics import choose
     from raysweep.engine.workload import Workload
 
-    workload = Workload(replace(spec, judge=None, objectives=()))
+    workload = Workload(replace(spec, judge=None, witnesses=(), objectives=()))
     choice = choose(workload, open_host_device(device), lanes, spec.precision, sizes)
     return {"precision": choice.precision, "slots": choice.slots, "measured": choice.plain()}
 

@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ class Scorer:
         self._judge = None
         if workload.judge is not None and workload.judged_unit is not None:
             self._judge = Readout(workload.judge.module.to(device), None, None, key="models.judge")
+        self._witnesses = {name: (read.to(device), unit) for name, (read, unit) in workload.witnessed.items()}
         self._features = {
             one.name: workload.features(one.name).to(device)
             for one in workload.spec.objectives
@@ -98,6 +100,7 @@ class Scorer:
             metrics = {name: float(numbers.mean()) for name, numbers in found.numbers.items() if name not in objectives}
             metrics |= self._recognition(found.explanation, indices)
             metrics |= self._by_class(classes)
+            metrics |= self._witnessed(found, indices)
         tensors = {"explanation": found.explanation.astype(np.float32), **found.tensors}
         tensors |= {f"replicates.{name}": score.replicates for name, score in objectives.items()}
         return Scored(objectives, metrics, tensors)
@@ -137,6 +140,21 @@ class Scorer:
         direction: Any = self.workload.spec.direction
         score = score_recognition(logits, self.workload.judged_unit, indices, direction)
         return {"recognition": score.value, "recognition.low": score.low, "recognition.high": score.high}
+
+    def _witnessed(self, found: Found, indices: np.ndarray) -> dict[str, float]:
+        """What the witnesses say of the explanations, with its interval, and of every class that was made."""
+        metrics = dict[str, float]()
+        for name, (witness, unit) in self._witnesses.items():
+            says = partial(self._says, witness, unit, indices)
+            for label, images in found.classes.items():
+                metrics[f"witness.{name}.{self.workload.data.classes[label]}"] = says(images).value
+            score = says(found.explanation)
+            metrics |= {f"witness.{name}": score.value}
+            metrics |= {f"witness.{name}.low": score.low, f"witness.{name}.high": score.high}
+        return metrics
+
+    def _says(self, witness: Readout, unit: int, indices: np.ndarray, samples: np.ndarray) -> Score:
+        return score_recognition(self._show.batched(witness, torch.from_numpy(samples)), unit, indices)
 
     def _of_class(self, label: int, found: Found, indices: np.ndarray) -> Score:
         """The distance of a class's samples to real ones, in the features of `seen_fd`."""

@@ -50,12 +50,22 @@ class ObjectiveSpec:
 
 
 @dataclass(frozen=True)
+class WitnessSpec:
+    """A network that says of explanations whether `class_` is its highest output; of one output, whether it is > 0."""
+
+    name: str
+    model: ModelSource
+    class_: str | int | None = None
+
+
+@dataclass(frozen=True)
 class WorkloadSpec:
     """A sweep without its search: everything that a trial's result depends on beside its configuration.
 
     Args:
         method, options: the method's name and its named variants.
-        generator, inpainter, classifier, judge: the networks; of the first two those that the method works with.
+        generator, inpainter, classifier, judge, witnesses: the networks; of the first two those that the method works
+            with.
         data, media: the real data, and how explanations are shown (None: as generator and data say).
         target: a class by name or index; None when `layer` and `unit`, `each`, or `query` say what is explained.
         each: "predicted" or "label": each example's own class, as the classifier sees it or as the data say.
@@ -93,6 +103,7 @@ class WorkloadSpec:
     images: str | None = None
     trained: str | None = None
     classifiers: tuple[tuple[str, ModelSource], ...] = ()
+    witnesses: tuple[WitnessSpec, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -122,6 +133,7 @@ class Workload:
             named = {name: self._load(source, f"models.classifiers.{name}") for name, source in spec.classifiers}
             self.classifiers = named
         self._judge = self._load(spec.judge, "models.judge") if spec.judge else None
+        self.witnesses = {one.name: self._load(one.model, f"models.witnesses.{one.name}") for one in spec.witnesses}
         self.feature_models = {
             objective.name: self._load(objective.model, f"objective.{index}.model") if objective.model else None
             for index, objective in enumerate(spec.objectives)
@@ -200,10 +212,12 @@ class Workload:
         roles = ("generator", "inpainter", "classifier")
         models = {role: getattr(self, role) for role in roles} | {"judge": self._judge}
         models |= {f"classifiers.{name}": model for name, model in self.classifiers.items() if name}
+        models |= {f"witnesses.{name}": model for name, model in self.witnesses.items()}
         models |= {f"objective.{name}": model for name, model in self.feature_models.items()}
         found = {f"models.{name}": model.fingerprint for name, model in models.items() if model is not None}
         found |= {"images": self.images.fingerprint} if self.spec.images else {}
         found |= {f"data.{name}": hashlib.sha256(array.tobytes()).hexdigest() for name, array in self.arrays.items()}
+        found |= {f"witnesses.{one.name}.class": str(one.class_) for one in self.spec.witnesses}
         return {**found, "data": self.data.fingerprint}
 
     @cached_property
@@ -234,6 +248,7 @@ class Workload:
                 check_unsquashed(readout, self.data, key="models.classifier")
         self.explainer.check(self.data)
         self._check_judge()
+        self._check_witnesses()
         for index, one in enumerate(self.spec.objectives):
             if one.name in COMPARE_FEATURES:
                 self._check_features(one.name, f"objective.{index}")
@@ -253,6 +268,27 @@ class Workload:
             check_unsquashed(read, self.data, key="models.judge")
             check_rows_independent(read, self.explainer.example, key="models.judge")
             _ = self.judged_unit  # refused now, when the judge does not know it
+
+    @cached_property
+    def witnessed(self) -> dict[str, tuple[Readout, int]]:
+        """Each witness and the output that it is asked for; of one output, 0."""
+        found = {}
+        for one in self.spec.witnesses:
+            model, key = self.witnesses[one.name], f"models.witnesses.{one.name}"
+            read = Readout(model.module, key=key)
+            outputs = self._outputs(model.module, key)
+            if one.class_ is None and outputs > 1:
+                raise InputError(f"must say which of {outputs} outputs is looked for", key=f"{key}.class")
+            if one.class_ is not None and outputs == 1:
+                raise InputError("must be left out: there is one output", key=f"{key}.class", value=one.class_)
+            unit = 0 if one.class_ is None else class_unit(one.class_, model.units or (), outputs, f"{key}.class")
+            found[one.name] = read, unit
+        return found
+
+    def _check_witnesses(self) -> None:
+        for name, (read, _) in self.witnessed.items():
+            check_unsquashed(read, self.data, key=f"models.witnesses.{name}")
+            check_rows_independent(read, self.explainer.example, key=f"models.witnesses.{name}")
 
     def _check_features(self, objective: str, key: str) -> None:
         features, made = self.features(objective), self.explainer.example

@@ -14,11 +14,12 @@ from safetensors.numpy import save_file
 from raysweep.engine.engine import Engine
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.scoring import Scored, Scorer
-from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
+from raysweep.engine.workload import ObjectiveSpec, WitnessSpec, Workload, WorkloadSpec
 from raysweep.errors import InputError, TrialFailed
 from raysweep.methods.method import State
 from raysweep.models.model import ModelSource
 from raysweep.objectives.frechet import Reference, frechet_distance
+from raysweep.objectives.recognition import wilson
 
 NETS = """
 import torch
@@ -27,6 +28,13 @@ from torch import nn
 def classifier(outputs=3, seed=0):
     torch.manual_seed(seed)
     return nn.Sequential(nn.AvgPool2d(7), nn.Flatten(), nn.Linear(16, 5), nn.Tanh(), nn.Linear(5, outputs))
+
+class Lighter(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3)) - 0.5
+
+def lighter():
+    return Lighter()
 
 def squashed():
     return nn.Sequential(classifier(), nn.Softmax(dim=1))
@@ -133,6 +141,46 @@ def test_recognition_confidence_and_losses_are_recorded(make: Make, tmp_path: Pa
     assert found.objectives["classifier_loss"].value == pytest.approx(float(-chance.log().mean()), rel=1e-4)
     assert 0 <= found.metrics["recognition.low"] <= found.metrics["recognition.high"] <= 1
     assert {"generator.classifier", "discriminator.penalty"} <= set(found.metrics)
+
+
+def test_witnesses_say_of_each_class_how_often_they_see_what_they_look_for(make: Make, tmp_path: Path) -> None:
+    seen = WitnessSpec("light", network("lighter")), WitnessSpec("bar", network(seed=3), 1)
+    found = scored(make(witnesses=seen), tmp_path)
+    images = dict(zip(SHAPES, torch.from_numpy(found.tensors["classes"]), strict=True))
+    judge = make().judge
+    assert judge is not None
+    for name, says in (("light", lambda x: x.mean((1, 2, 3)) > 0.5), ("bar", lambda x: judge.module(x).argmax(1) == 1)):
+        for shape, made in images.items():
+            assert found.metrics[f"witness.{name}.{shape}"] == pytest.approx(float(says(made).double().mean()))
+        count = int(says(torch.from_numpy(found.tensors["explanation"])).sum())
+        ends = found.metrics[f"witness.{name}.low"], found.metrics[f"witness.{name}.high"]
+        assert (found.metrics[f"witness.{name}"], ends) == (count / 8, pytest.approx(wilson(count, 8)))
+    assert found.metrics["witness.bar"] == found.metrics["recognition"]
+
+
+def test_a_witness_changes_nothing_but_what_is_recorded(make: Make, tmp_path: Path) -> None:
+    light = WitnessSpec("light", network("lighter"))
+    without, having = make(), make(witnesses=(light,))
+    before, after = scored(without, tmp_path / "one"), scored(having, tmp_path / "two")
+    assert {name: after.metrics[name] for name in before.metrics} == before.metrics
+    assert having.stepping == without.stepping
+    assert having.identity["models.witnesses.light"]
+
+
+@pytest.mark.parametrize(
+    ("witness", "message"),
+    [
+        (WitnessSpec("a", network()), "must say which of 3 outputs is looked for"),
+        (WitnessSpec("a", network("lighter"), 0), "must be left out: there is one output"),
+        (WitnessSpec("a", network(), 3), "index of an output"),
+        (WitnessSpec("a", ModelSource("zoo://fashion/regular"), "shoe"), "must be one of the classes"),
+        (WitnessSpec("a", network("squashed"), 0), "softmax"),
+    ],
+)
+def test_a_witness_that_cannot_say_is_refused(make: Make, witness: WitnessSpec, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        make(witnesses=(witness,))
+    assert str(caught.value.key).startswith("models.witnesses.a")
 
 
 def test_people_see_every_class_and_which_was_never_shown(make: Make, tmp_path: Path) -> None:
