@@ -5,6 +5,8 @@
     python docs/pictures.py sounds STORAGE docs/rde-notes.wav
     python docs/pictures.py unseen STORAGE docs/probegan-fashion.png
     python docs/pictures.py classes STORAGE docs/probegan-fashion-classes.png
+    python docs/pictures.py marker STORAGE docs/probegan-marker.png
+    python docs/pictures.py spurious STORAGE docs/probegan-spurious.png
 
 results.md says which sweeps.
 """
@@ -35,6 +37,15 @@ CELL, GAP, HEAD = 84, 4, 40
 """Pixels of a picture, between two, and of the lines above them."""
 INK, SOFT, PAPER = (31, 35, 40), (95, 107, 120), (255, 255, 255)
 COMPONENTS = {"patches": ("patches", "of 4 by 4"), "pixels": ("pixels", "")}
+PROBES = {
+    "marker": {
+        "marker-small": "no block shown",
+        "marker-small-shown": "block shown",
+        "marker-small-shown-1": "block shown, weight 1",
+    },
+    "spurious": {"spurious-small": "water bird"},
+}
+"""Sweeps whose witnesses are told of, and what to call them."""
 FILLS = {"gaussian": "Gaussian noise", "blur": "blur", "inpainter": "inpainter"}
 
 
@@ -165,10 +176,29 @@ def classes(storage: Path, name: str = "probegan-fashion") -> Image.Image:
     return draw_sheet(looked_at(found, "image"), "image", columns=1, cell=56)
 
 
+def witnessed(storage: Path, names: dict[str, str], shown: int = 8, looks: int = 3) -> Image.Image:
+    """A row for each classifier's last looks in each sweep: what the witness saw in the target's images, and some."""
+    rows = list[list[np.ndarray]]()
+    for name, called in names.items():
+        result, found = SweepResult.load(name, storage), dict[str, dict[int, Any]]()
+        for trial in result.ledger.trials.values():
+            if trial.result:
+                found.setdefault(trial.config["classifier"], {})[trial.result.step] = trial
+        for classifier, by_step in found.items():
+            for step in sorted(by_step)[-looks:]:
+                metrics = by_step[step].result.metrics
+                (witness,) = (key for key in metrics if key.startswith("witness.") and key.count(".") == 1)
+                says = f"{classifier}\n{step:,} steps\n{witness.partition('.')[2]} {metrics[witness]:.0%}"
+                cells = pictures(result.tensors(by_step[step])["explanation"][:shown], "image")
+                rows.append([_written(called.replace(" ", "\n")), _written(says), *enlarge(cells, CELL)])
+    return side_by_side([Column("", "", np.stack(cells)) for cells in zip(*rows, strict=True)])
+
+
 def _written(text: str) -> np.ndarray:
     """A text as a cell."""
     cell = Image.new("RGB", (CELL, CELL), PAPER)
-    ImageDraw.Draw(cell).text((2, CELL // 2 - 9), text, fill=INK, font=ImageFont.load_default(14))
+    top = CELL // 2 - 9 * (1 + text.count("\n"))
+    ImageDraw.Draw(cell).text((2, top), text, fill=INK, font=ImageFont.load_default(14))
     return np.asarray(cell)
 
 
@@ -186,7 +216,9 @@ def main(kind: str, storage: str, out: str) -> None:
     if kind == "sounds":
         write_wav(out, sounds(Path(storage)), NOTE.sample_rate)
         return
-    if kind != "notes":
+    if kind in PROBES:
+        sheet = witnessed(Path(storage), PROBES[kind])
+    elif kind != "notes":
         sheet = {"fills": fills, "unseen": unseen, "classes": classes}[kind](Path(storage))
     else:
         stream = io.BytesIO()

@@ -81,3 +81,24 @@ def test_the_unseen_class_is_shown_along_each_classifiers_training(
                 cell = sheet[top : top + 84 : 3, left : left + 84 : 3]
                 assert np.array_equal(cell, pictures(tensors[number]["explanation"], "image")[place])
     assert sheet.shape[0] == drawing.HEAD + 2 * 88
+
+
+def test_what_a_witness_saw_is_shown_at_each_classifiers_last_looks(
+    drawing: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, trials, tensors = np.random.default_rng(0), {}, {}
+    for number, (classifier, step) in enumerate([("erm", 2), ("dro", 3), ("erm", 5), ("dro", 1), ("dro", 9)]):
+        seen = {"witness.water": 0.5, "witness.water.low": 0.4, "witness.water.bird": 0.5, "recognition": 1.0}
+        result = None if step == 9 else SimpleNamespace(metrics=seen, step=step)  # that one is still running
+        trials[number] = SimpleNamespace(number=number, config={"classifier": classifier}, result=result)
+        tensors[number] = {"explanation": random.random((3, 3, 32, 32))}
+    sweep = SimpleNamespace(ledger=SimpleNamespace(trials=trials), tensors=lambda trial: tensors[trial.number])
+    monkeypatch.setattr(drawing.SweepResult, "load", lambda *_: sweep)
+    sheet = np.asarray(drawing.witnessed(Path(), {"one": "a bird"}, shown=3, looks=2))
+    assert sheet.shape[0] == drawing.HEAD + 4 * 88
+    for row, number in enumerate((0, 2, 3, 1)):
+        for place in range(3):
+            top, left = drawing.HEAD + row * 88, 4 + (2 + place) * 88
+            cell = sheet[top : top + 64 : 2, left : left + 64 : 2]
+            assert np.array_equal(cell, pictures(tensors[number]["explanation"], "image")[place])
+        assert (sheet[top : top + 84, 92:176, 0] < 128).any()  # what it says

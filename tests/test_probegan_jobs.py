@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.explain import explain
+from raysweep.objectives.recognition import score_recognition
 from raysweep.outcome import SweepResult
+from raysweep.preflight import check_workload
 from raysweep.record.store import local_store, open_client
 from raysweep.sweep import run
+from raysweep.sweepfile import load_sweep
 from raysweep.winner import pack_champion, write_best, write_sweep_report
 
 SMALL = ("examples=20", "space.width=1", "space.steps={choice: [1, 3]}", "space.batch=4", "space.ema_start=1")
@@ -33,6 +38,33 @@ def test_the_precision_that_was_asked_for_is_recorded_with_every_trial(result: S
     best = result.best
     assert best is not None
     assert "bfloat16" in write_best(result, storage / "best.yaml").read_text(encoding="utf-8")
+
+
+SHOWN = ("images=raysweep.zoo.fashion.block:images", "space.classifier=regular", "method=probegan_oracle")
+
+
+@pytest.mark.parametrize(
+    ("job", "overrides", "target"),
+    [
+        ("probegan-marker", (), "sneaker"),
+        ("probegan-marker", SHOWN, "sneaker"),
+        ("probegan-spurious", (), "water_bird"),
+        ("probegan-spurious", ("target=land_bird",), "land_bird"),
+    ],
+)
+def test_the_probes_sweeps_hold_and_their_witnesses_know_real_images(
+    jobs: Path, job: str, overrides: tuple[str, ...], target: str
+) -> None:
+    workload = check_workload(load_sweep(jobs / f"{job}.yaml", overrides))
+    explainer = workload.explainer
+    assert isinstance(explainer, GanExplainer)
+    assert workload.data.classes[explainer.target] == target
+    ((name, (witness, unit)),) = workload.witnessed.items()
+    sees = score_recognition(
+        witness(torch.from_numpy(explainer.of_class(explainer.target))), unit, np.zeros((1, 1), int)
+    )
+    assert (name, unit) in (("block", 0), ("water", 1))
+    assert sees.value == pytest.approx({"block": 0, "water": 0.5}[name], abs=0.03)
 
 
 def test_trainings_that_diverge_fail_by_name_and_the_others_end(result: SweepResult) -> None:

@@ -363,6 +363,8 @@ def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
         "probegan-cifar10": 6,
         "probegan-fashion": 10,
         "probegan-fashion-smoke": 2,
+        "probegan-marker": 12,
+        "probegan-spurious": 12,
         "quickstart": 27,
         "rde-fashion": 16,
         "rde-magnitude-phase": 5,
