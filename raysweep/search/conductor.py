@@ -216,7 +216,10 @@ class Conductor:
     def _repeats_itself(self) -> bool:
         """Whether the search would only repeat configurations, and no number of trials bounds it."""
         size = _size(self.space) if self.budget.trials is None else None
-        return size is not None and len({trial.key for trial in self.ledger.trials.values()}) >= size
+        if size is None or len(self.ledger.trials) < size:
+            return False
+        tried = {trial.key for trial in self.ledger.trials.values() if self.space.contains(trial.config)}
+        return len(tried) >= size
 
     def _settled(self, trial: Trial) -> bool:
         """End or park a trial that an earlier session left at a milestone; False when it is to run on."""

@@ -144,6 +144,22 @@ def test_a_search_that_can_only_repeat_itself_is_finished(tmp_path: Path) -> Non
         assert {trial.config["lr"] for trial in conductor.ledger.trials.values()} == {0.1, 0.2}
 
 
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_what_was_tried_outside_a_changed_space_does_not_count_as_its_configurations(
+    tmp_path: Path, sampler: str
+) -> None:
+    first, changed = ({"lr": {"choice": choices}, "steps": 10} for choices in ([0.1, 0.2, 0.3], [0.3, 0.4]))
+    begins = 0
+    for space in (first, changed):
+        with opened(tmp_path, space, sampler, first=begins, seconds=10**6) as conductor:
+            while (trial := conductor.next_trial()) != "finished":
+                assert not isinstance(trial, str)
+                finish(conductor, trial.number)
+            begins = len(conductor.ledger.trials)
+            tried = {trial.config["lr"] for trial in conductor.ledger.trials.values()}
+    assert tried == {0.1, 0.2, 0.3, 0.4}
+
+
 def test_a_budget_of_row_steps_admits_the_same_trials_whichever_ends_first(tmp_path: Path) -> None:
     space = {"lr": {"uniform": [0.1, 1]}, "steps": {"choice": [10, 1000]}}
     counts = []
