@@ -23,6 +23,8 @@ from raysweep.errors import OutOfMemory, TrialFailed
 from raysweep.methods import Method
 from raysweep.methods.method import State
 
+PASSING = 60.0
+"""Seconds after which a training on its way is kept, so that no more than that of it is made again."""
 FAILURES = 1000
 """Trajectories whose failure is remembered, so that a trial which shares one fails without being stepped again."""
 
@@ -36,6 +38,7 @@ class Engine:
         device: of the lanes.
         store: keeps what trajectories reached; by default in memory only.
         changed: the lock, and the sign that there is work; shared by engines whose lanes the same threads step.
+        passing: seconds between states of a training that are kept on the way to its next milestone.
 
     Where a step runs out of memory, all who wait get `OutOfMemory`: the shape of a lane is part of the numerics, so it
     is for others to change. Only of a lane with one slot that is a trial's failure.
@@ -50,9 +53,10 @@ class Engine:
         device: torch.device | None = None,
         store: RowStore | None = None,
         changed: threading.Condition | None = None,
+        passing: float = PASSING,
     ) -> None:
         self.method, self.slots = methods[0], slots
-        self.store = store or RowStore()
+        self.store, self.passing = store or RowStore(), passing
         self.row_steps = 0
         """Made so far; `take_occupancy` says for whom, and in what time."""
         self.lanes = [Lane(method, slots, device) for method in methods]
@@ -151,6 +155,8 @@ class Engine:
                 finished += self._arrive(lane.release(slot))
             if lane.alone is not None:
                 self._acquit(lane)
+            if self.method.trains:
+                self._keep(lane)
             lane.occupancy.count(rows, time.perf_counter() - began)
         _deliver(finished)
         return sweeps
@@ -234,6 +240,16 @@ class Engine:
         ready = trajectory.arrive(Checkpoint(segment.end, segment.state))
         self._begin(trajectory)
         return [(ticket, segment.state) for ticket in ready]
+
+    def _keep(self, lane: Lane) -> None:
+        """Keep the trainings of a lane that were not for a while; each is all of its trajectory."""
+        for slot in lane.occupied:
+            occupant, now = lane.occupants[slot], time.monotonic()
+            if occupant is not None and now - occupant.segment.kept >= self.passing:
+                segment = occupant.segment
+                segment.kept, state = now, lane.copy(slot)
+                for store in {ticket.store for ticket in segment.trajectory.tickets}:
+                    store.put(segment.trajectory.id, int(lane.step[slot]), state, passing=True)
 
     def _fail(self, segment: Segment, step: int, error: TrialFailed) -> list[tuple[Ticket, State | Exception]]:
         if not segment.alive:

@@ -93,6 +93,10 @@ class Lane:
         self.vacate(slot)
         return occupant
 
+    def copy(self, slot: int) -> State:
+        """The state of a row that goes on."""
+        return {name: value[slot : slot + 1].cpu().clone() for name, value in self.state.items()}
+
     def vacate(self, slot: int) -> None:
         """Free a slot and blank it: padding must not go on with what its last row did."""
         self.occupants[slot] = None

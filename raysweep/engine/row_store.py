@@ -4,7 +4,8 @@ The states used last stay in memory, up to a bound. All are written to a folder,
 find them: `FOLDER/TRAJECTORY/STEP.safetensors`, where TRAJECTORY is a hash of all that the rows depend on. A file says
 in its metadata what it is, and is believed only if that and its digest hold. Nothing here can change a result or fail a
 trial: what is not kept, or not found, is stepped again. Each file is a milestone that an extended sweep may start from,
-so none is ever removed; whoever needs the space may delete the folder at any time.
+so none is ever removed, but for those that were kept in passing, between milestones; whoever needs the space may delete
+the folder at any time.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class RowStore:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[TrajectoryId, int], _Kept] = OrderedDict()
         self._steps: dict[TrajectoryId, set[int]] = {}
+        self._passing: dict[TrajectoryId, int] = {}
+        """The step at which each was last kept in passing."""
         self._bytes = self._unwritten = 0
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rows")
         self._complained = False
@@ -95,16 +98,26 @@ class RowStore:
         """What is in memory now."""
         return self._bytes
 
-    def put(self, of: TrajectoryId, step: int, state: State) -> None:
-        """Keep a state that nobody changes any more; returns at once, a thread of the store's own writes it."""
+    def put(self, of: TrajectoryId, step: int, state: State, passing: bool = False) -> None:
+        """Keep a state that nobody changes any more; returns at once, a thread of the store's own writes it.
+
+        Args:
+            passing: it is no milestone, and is worth keeping until the trajectory's next state is written; on this
+                machine or what it shares a folder with only.
+        """
         size = sum(value.nbytes + OVERHEAD for value in state.values())
         with self._lock:
+            before = self._passing.pop(of, None)
+            if passing:
+                self._passing[of] = step
+            if before is not None and (of, before) in self._kept and not self._kept[of, before].unwritten:
+                self._drop(of, before)
             room = not self._unwritten or self._unwritten + size <= UNWRITTEN
             kept = _Kept(state, size, unwritten=self._folder is not None and room)
             self._insert(of, step, kept)
             if kept.unwritten:
                 self._unwritten += size
-                self._writer.submit(self._write, of, step, kept)
+                self._writer.submit(self._write, of, step, kept, passing, None if before == step else before)
         if not room:
             self._complain("the disk is slower than the rows")
 
@@ -167,15 +180,17 @@ class RowStore:
             names.update(self._elsewhere.listed(folder) if self._elsewhere else ())
         return [int(found[1]) for found in map(_FILE.fullmatch, names) if found]
 
-    def _write(self, of: TrajectoryId, step: int, kept: _Kept) -> None:
-        """In the writer's thread; a second file of the same name is the same."""
+    def _write(self, of: TrajectoryId, step: int, kept: _Kept, passing: bool, before: int | None) -> None:
+        """In the writer's thread; a second file of the same name is the same. What was kept `before` may go then."""
         path = self._path(of, step)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole(path, lasting=True) as partial:
                 partial.write_bytes(save(kept.state, self._metadata(of, step, kept.state)))
-            if self._elsewhere is not None:
+            if self._elsewhere is not None and not passing:
                 self._elsewhere.share(path)
+            if before is not None:
+                self._path(of, before).unlink(missing_ok=True)
         except Exception as error:
             self._complain(str(error))
         finally:

@@ -7,6 +7,7 @@ that somebody may ask for later. It lives as long as somebody waits; what it rea
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,8 @@ class Segment:
     alive: bool = True
     suspect: bool = False
     """A step that this segment took part in raised; its rows wait until a lane has stepped them alone."""
+    kept: float = field(default_factory=time.monotonic)
+    """When its rows were last kept."""
 
     @property
     def admissible(self) -> bool:

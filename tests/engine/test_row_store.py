@@ -200,6 +200,21 @@ def test_a_full_disk_costs_one_line_and_leaves_no_partial_file(
     assert the_file(tmp_path, 30).exists()
 
 
+def test_what_was_kept_in_passing_goes_when_the_next_state_is_written(tmp_path: Path) -> None:
+    store = later(tmp_path)
+    for step, passing in ((10, False), (13, True), (17, True)):
+        store.put(ONE, step, state(step), passing)
+    store.settled().result()
+    assert [path.stem for path in sorted(tmp_path.rglob("*.safetensors"))] == ["00000010", "00000017"]
+    found = later(tmp_path).nearest(ONE, 20)
+    assert found is not None
+    assert found.step == 17
+    assert all(torch.equal(found.state[name], value) for name, value in state(17).items())
+    store.put(ONE, 20, state(20))
+    store.settled().result()
+    assert [path.stem for path in sorted(tmp_path.rglob("*.safetensors"))] == ["00000010", "00000020"]
+
+
 def test_a_disk_slower_than_the_rows_costs_files_not_memory(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

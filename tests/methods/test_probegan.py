@@ -264,6 +264,21 @@ def test_a_training_that_was_killed_goes_on_bitwise_as_if_it_had_not_been(tmp_pa
         assert torch.equal(found[0][name], value), name
 
 
+def test_a_training_killed_between_milestones_goes_on_bitwise_from_where_it_was_last_kept(tmp_path: Path) -> None:
+    whole = trained(method(dtype=torch.float32), 12)
+    for killed, kept_at in ((7, {7}), (99, {7, 12})):
+        store = RowStore(tmp_path)
+        engine, found, made = Engine([method(dtype=torch.float32)], 1, store=store, passing=0.0), list[Any](), 0
+        engine.advance("a", VALUES, 7, range(1), 12, found.append)
+        while made < killed and engine.step_lane(0):
+            made += 1
+        assert made == (7 if killed == 7 else 5)
+        store.settled().result()
+        assert {int(path.stem) for path in tmp_path.rglob("*.safetensors")} == kept_at
+    for name, value in whole.items():
+        assert torch.equal(found[0][name], value), name
+
+
 def test_trials_of_any_width_take_turns_in_one_lane() -> None:
     engine, found = Engine([method(dtype=torch.float32)], 1), dict[float, Any]()
     for width in (1.0, 2.0):
