@@ -17,7 +17,7 @@ from raysweep.sources import is_callable_name, locate
 from raysweep.submission import is_uploaded
 from raysweep.zoo import SCHEME
 
-EXPLAINS = ("generator", "inpainter", "classifier")
+EXPLAINS = ("generator", "inpainter", "expert", "classifier")
 """The networks that an explanation may need; judge and objectives only score it, and their files are not carried."""
 FILES = "files"
 
@@ -27,7 +27,7 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
 
     Files become `files/<n>-<name>`, wherever they lay. The user's modules and packages keep their names, so that they
     are importable beside the sweep file as they were. Of the user's data only shape and class names go along, unless
-    the method explains samples of them.
+    the method needs samples of them.
 
     Args:
         document: a sweep file's keys; what its networks and data name is looked up from `home`.
@@ -58,7 +58,7 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
     if not document["data"]["source"].startswith(SCHEME):
         document["data"] = (
             _whole(document["data"], arrays_read(method), home, folder)
-            if METHODS[method["name"]].explains_samples
+            if METHODS[method["name"]].needs_samples
             else _stand_in(document["data"], media, home, folder)
         )
     if not document.get("images", {"source": SCHEME})["source"].startswith(SCHEME):
@@ -67,7 +67,7 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
 
 
 def _whole(data: dict[str, Any], arrays_too: Sequence[str], home: Path, folder: Path) -> dict[str, Any]:
-    """All of the data: its samples are what is explained, its statistics and further arrays fill the gaps."""
+    """All of the data: samples are explained or started from, statistics and further arrays fill the gaps."""
     known = load_data(data["source"], folder=home, key="data.source", media=data.get("media"))
     source = f"{FILES}/data.npz"
     arrays: dict[str, Any] = {"x": known.x, "classes": np.array(known.classes, dtype=str)}

@@ -190,6 +190,7 @@ def workload_spec(file: SweepFile) -> Any:
         trained=getattr(sweep.method, "trained", None) if sweep.method.name == "biggan_am" else None,
         generator=source(sweep.models.generator),
         inpainter=source(sweep.models.inpainter),
+        expert=source(sweep.models.expert),
         classifier=source(sweep.models.classifier) or classifiers[0][1],
         classifiers=classifiers,
         images=sweep.images.source if sweep.images else None,
@@ -208,7 +209,9 @@ def workload_spec(file: SweepFile) -> Any:
         area=sweep.target.area.model_dump(exclude_none=True) if sweep.target.area else {},
         direction=sweep.direction,
         examples=sweep.examples,
-        objectives=tuple(ObjectiveSpec(one.name, source(one.model), one.layer) for one in sweep.objective),
+        objectives=tuple(
+            ObjectiveSpec(one.name, source(one.model), one.layer, one.reference) for one in sweep.objective
+        ),
         seed=sweep.seed,
         precision=sweep.precision,
         folder=str(file.folder),
@@ -219,16 +222,17 @@ def describe_objectives(workload: Workload) -> Iterator[str]:
     """Which features each distance compares, in one line each."""
     spec = workload.spec
     for one in spec.objectives:
+        data = f"the class '{spec.target}' of {spec.data}" if one.reference == "class" else spec.data
         if one.name == "response_fd":
             what = f"responses of {workload.readout(workload.classifier.module).reads} of {spec.classifier.source}"
             extreme = "highest" if spec.direction == "maximise" else "lowest"
-            yield f"response_fd: Fréchet distance in 1-D, {what}, to the {spec.examples} {extreme} of {spec.data}"
+            yield f"response_fd: Fréchet distance in 1-D, {what}, to the {spec.examples} {extreme} of {data}"
         elif one.name in PER_ROW:
             yield f"{one.name}: {PER_ROW[one.name]}"
         else:
             model = (one.model or spec.classifier).source
             layer = getattr(workload.features(one.name), "reads", "Inception 2015-12-05 features")
-            yield f"{one.name}: features are {layer} of {model}, compared with {spec.data}{_looks(workload, one.name)}"
+            yield f"{one.name}: features are {layer} of {model}, compared with {data}{_looks(workload, one.name)}"
 
 
 def _looks(workload: Workload, objective: str) -> str:

@@ -16,10 +16,14 @@ from raysweep.search.samplers import check_sampler
 if TYPE_CHECKING:
     from raysweep.sweepfile import Sweep
 
+EXCITE = ("am", "am_input", "am_expert")
+"""Methods that make a unit's response as high, or as low, as they can."""
 GANS = ("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am")
 OF_MASKS = ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid")
 OF_GANS = ("seen_fd", "classifier_loss", "feature_fd", "kid", "fid")
-OBJECTIVES = {"am": ("response_fd", "feature_fd", "kid", "fid"), "rde": OF_MASKS, "rde_pursuit": OF_MASKS}
+OF_EXCITERS = ("response_fd", "feature_fd", "kid", "fid")
+OBJECTIVES: dict[str, tuple[str, ...]] = dict.fromkeys(EXCITE, OF_EXCITERS)
+OBJECTIVES |= {"rde": OF_MASKS, "rde_pursuit": OF_MASKS}
 OBJECTIVES |= dict.fromkeys(GANS, OF_GANS) | {"probegan_naive": OF_GANS[1:], "biggan": OF_GANS[:1]}
 """What each method can be scored by."""
 USES = {
@@ -117,11 +121,11 @@ def _check_target(sweep: Sweep) -> None:
     ways = [target.class_, target.unit, target.each, target.query]
     if sum(way is not None for way in ways) != 1 or (target.unit is not None and target.layer is None):
         found = target.model_dump(by_alias=True, exclude_none=True)
-        each = "" if sweep.method.name == "am" else ", or each: predicted or label, or a query with its area"
+        each = "" if sweep.method.name in EXCITE else ", or each: predicted or label, or a query with its area"
         raise InputError(f"must be either a class, or a layer with a unit{each}", key="target", value=found)
     for name in ("each", "query"):
-        if getattr(target, name) is not None and sweep.method.name == "am":
-            rule = "has no use with am, whose explanations start from no sample"
+        if getattr(target, name) is not None and sweep.method.name in EXCITE:
+            rule = f"has no use with {sweep.method.name}, which explains no samples"
             raise InputError(rule, key=f"target.{name}", value=getattr(target, name))
     if target.query is not None and target.layer is not None:
         rule = "has no use with a query, which asks for what the network makes in the end"
@@ -145,7 +149,8 @@ def _check_method(sweep: Sweep) -> None:
     """Each method has its own networks, objectives and keys."""
     method, models = sweep.method, sweep.models
     fill = getattr(method, "fill", None)
-    for role, needed in (("generator", method.name == "am"), ("inpainter", fill in PAINTS)):
+    roles = {"generator": method.name == "am", "inpainter": fill in PAINTS, "expert": method.name == "am_expert"}
+    for role, needed in roles.items():
         given = getattr(models, role)
         if needed and given is None:
             what = f"{method.name} with fill: {fill}" if role == "inpainter" else method.name
@@ -158,9 +163,14 @@ def _check_method(sweep: Sweep) -> None:
             rule = f"no objective of {method.name}"
             hint = did_you_mean(one.name, OBJECTIVES[method.name])
             raise InputError(rule, key=f"objective.{index}.name", value=one.name, suggestion=hint)
-    if method.name != "am" and sweep.direction == "minimise":
+        if one.reference is not None and (method.name not in EXCITE or sweep.target.class_ is None):
+            rule = "has a use only with a method that excites a unit, and a class as its target"
+            raise InputError(rule, key=f"objective.{index}.reference", value=one.reference)
+    if method.name not in EXCITE and sweep.direction == "minimise":
         rule = f"has no use with {method.name}, which keeps a score as it is"
         raise InputError(rule, key="direction", value=sweep.direction)
+    if getattr(method, "quantity", None) == "log_probability":
+        _check_probability(sweep)
     for key, (other, choice) in USES.items():
         value = getattr(method, key, None)
         if value is not None and value != _default(method, key) and getattr(method, other) != choice:
@@ -169,6 +179,17 @@ def _check_method(sweep: Sweep) -> None:
     if fill == "phi_gt" and components not in ("measurements", "buildings+measurements"):
         rule = "must be measurements or buildings+measurements with fill: phi_gt, which fills in measurements"
         raise InputError(rule, key="method.components", value=components)
+
+
+def _check_probability(sweep: Sweep) -> None:
+    """A probability is a class's, and is made as high as it can be."""
+    quantity = sweep.model_dump()["method"]["quantity"]
+    if sweep.target.class_ is None:
+        rule = "must be response with a unit of a layer: the probability is a class's"
+        raise InputError(rule, key="method.quantity", value=quantity)
+    if sweep.direction == "minimise":
+        rule = "must be response with direction: minimise: a probability is maximised"
+        raise InputError(rule, key="method.quantity", value=quantity)
 
 
 def _default(keys: BaseModel, key: str) -> Any:

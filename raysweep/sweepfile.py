@@ -82,6 +82,15 @@ class AmKeys(_Keys):
     min_improvement: float = Field(0.0, ge=0)
 
 
+class AmInputKeys(_Keys):
+    """Activation maximisation in input space, alone and with an expert, and the named variants of both."""
+
+    name: Literal["am_input", "am_expert"]
+    quantity: Literal["log_probability", "response"] = "log_probability"
+    start: Literal["noise", "mean", "sample"] = "noise"
+    bounds: Literal["data", "none"] = "data"
+
+
 class MaskKeys(_Keys):
     """What methods that mask samples share.
 
@@ -122,7 +131,7 @@ class GanKeys(_Keys):
     trained: str | None = None
 
 
-MethodKeys = Annotated[AmKeys | RdeKeys | PursuitKeys | GanKeys, Field(discriminator="name")]
+MethodKeys = Annotated[AmKeys | AmInputKeys | RdeKeys | PursuitKeys | GanKeys, Field(discriminator="name")]
 """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
 
 
@@ -131,7 +140,11 @@ WitnessName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class ObjectiveKeys(_Keys):
-    """A score: `model` and `layer` say whose features (default: the classifier's penultimate layer)."""
+    """A score: `model` and `layer` say whose features (default: the classifier's penultimate layer).
+
+    `reference` says of methods that excite a unit what real samples they are compared with: those of the target's class
+    (default: all of the data).
+    """
 
     name: Literal[
         "response_fd",
@@ -146,6 +159,7 @@ class ObjectiveKeys(_Keys):
     ]
     model: Annotated[ModelKeys, _short("source")] | None = None
     layer: str | None = None
+    reference: Literal["class"] | None = None
 
 
 class WitnessKeys(ModelKeys):
@@ -163,6 +177,7 @@ class ModelsKeys(_Keys):
 
     generator: Annotated[ModelKeys, _short("source")] | None = None
     inpainter: Annotated[ModelKeys, _short("source")] | None = None
+    expert: Annotated[ModelKeys, _short("source")] | None = None
     classifier: Annotated[ModelKeys, _short("source")] | None = None
     classifiers: dict[str, Annotated[ModelKeys, _short("source")]] | None = Field(None, min_length=1)
     judge: Annotated[ModelKeys, _short("source")] | None = None
@@ -171,7 +186,7 @@ class ModelsKeys(_Keys):
     @property
     def named(self) -> dict[str, ModelKeys]:
         """Each network by its key."""
-        roles = {role: getattr(self, role) for role in ("generator", "inpainter", "classifier", "judge")}
+        roles = {role: getattr(self, role) for role in ("generator", "inpainter", "expert", "classifier", "judge")}
         roles |= {f"classifiers.{name}": model for name, model in (self.classifiers or {}).items()}
         roles |= {f"witnesses.{name}": model for name, model in (self.witnesses or {}).items()}
         return {f"models.{role}": model for role, model in roles.items() if model is not None}

@@ -26,6 +26,7 @@ from raysweep.record.overlay import looked_at
 from raysweep.record.registry import register_champion
 from raysweep.record.report.page import ReportInput, write_report
 from raysweep.record.sheets import contact_sheet, write_audio
+from raysweep.rules import EXCITE
 from raysweep.sweepfile import ModelsKeys, Sweep
 
 NAME_LIMIT, SUFFIX = 100, "-best"
@@ -162,7 +163,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         what = f"{target['query'].replace('_', ' ')} {reach or 'the whole map'}"
     description = {
         "method": sweep["method"]["name"],
-        "target": f"{sweep['direction']} {what}" if "generator" in models else str(what),
+        "target": f"{sweep['direction']} {what}" if sweep["method"]["name"] in EXCITE else str(what),
         **{role: _sources(models[role]) for role in ModelsKeys.model_fields if role in models},
         **({"images": _trained_on(sweep)} if "images" in sweep else {}),
         "data": sweep["data"]["source"],

@@ -36,8 +36,8 @@ ODD += [
     {"log": [0, 1]},
     {"name": 1},
 ]
-QUICK = b"zoo://fashion/generator"
-"""What only the quickstart names: its networks take no time to try."""
+QUICK = b"name: quickstart"
+"""What only the quickstart says: its networks take no time to try."""
 KEYS = ["name", "source", "class", "layer", "unit", "choice", "when", "latent", "trust", "weights", "args", "model"]
 KEYS += ["search", "stop", "budget", "hosts", "mlflow", "folder", "precision", "concurrency", "seeed", "0", "", "é"]
 BYTES = [b"\0", b"\t", b"\xff", b"\xef\xbb\xbf", b"[", b"}", b": ", b"- ", b"&a ", b"*a", b"!!python/name:os.system "]

@@ -106,12 +106,66 @@ def test_a_relaxed_mask_has_no_temperature(path: Path) -> None:
     [
         ("models.inpainter=nets:paints", "models.inpainter: has no use with am (found 'nets:paints')"),
         ("objective=distortion", "objective: no objective of am (found 'distortion')"),
-        ("target={each: label}", "target.each: has no use with am, whose explanations start from no sample"),
+        ("target={each: label}", "target.each: has no use with am, which explains no samples"),
         ("prefer=knee", "prefer: has a use only with several objectives (found 'knee')"),
     ],
 )
 def test_what_does_not_belong_to_activation_maximisation_is_refused(path: Path, override: str, message: str) -> None:
     assert message in refusal(path, AM, override)
+
+
+EXPERT = """\
+name: mine
+method: am_expert
+models: {expert: nets:density, classifier: nets:classifier}
+data: images.npz
+target: bar
+space: {lr: 0.1, steps: 9}
+objective: {name: feature_fd, reference: class}
+"""
+
+
+def test_an_expert_counts_in_full_unless_its_weight_is_given(path: Path) -> None:
+    assert "prior_weight" not in sweep(path, EXPERT).space
+    message = refusal(path, EXPERT, "method=am_input", "models.expert=null")
+    assert "space.prior_weight: must be given: am_input needs it" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("models.expert=null", "models.expert: must be given: am_expert needs one"),
+        ("method=am_input", "models.expert: has no use with am_input (found 'nets:density')"),
+        ("models.generator=nets:g", "models.generator: has no use with am_expert (found 'nets:g')"),
+        ("direction=minimise", "method.quantity: must be response with direction: minimise"),
+        (
+            "target={layer: conv, unit: 1}",
+            "has a use only with a method that excites a unit, and a class as its target",
+        ),
+        ("space.jitter=0.5", "space.jitter: must be whole numbers (found 0.5)"),
+        ("space.scale=-0.1", "space.scale: must be at least 0"),
+        ("method={name: am_expert, start: nois}", "method.start: no such choice (found 'nois'). Did you mean 'noise'?"),
+        ("objective=sparsity", "objective: no objective of am_expert (found 'sparsity')"),
+    ],
+)
+def test_what_does_not_belong_to_inputs_that_an_expert_finds_likely_is_refused(
+    path: Path, override: str, message: str
+) -> None:
+    assert message in refusal(path, EXPERT, override)
+
+
+def test_a_unit_of_a_layer_has_a_response_and_no_probability(path: Path) -> None:
+    unit = ("target={layer: conv, unit: 1}", "objective=feature_fd")
+    assert "method.quantity: must be response with a unit of a layer" in refusal(path, EXPERT, *unit)
+    found = sweep(path, EXPERT, *unit, "method={name: am_expert, quantity: response}", "direction=minimise")
+    assert found.direction == "minimise"
+    of_samples = ("target={each: label}", "objective=feature_fd", "method={name: am_expert, quantity: response}")
+    assert "has no use with am_expert, which explains no samples" in refusal(path, EXPERT, *of_samples)
+
+
+def test_masks_are_compared_with_their_class_without_being_told(path: Path) -> None:
+    message = refusal(path, RDE, "objective={name: feature_fd, reference: class}")
+    assert "reference: has a use only with a method that excites a unit" in message
 
 
 def test_a_method_that_is_none_is_refused_with_the_nearest(path: Path) -> None:

@@ -358,6 +358,7 @@ def test_a_missing_file_is_refused_with_one_like_it(path: Path) -> None:
 def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
     found = [load_sweep(file).sweep for file in sorted(jobs.glob("*.yaml"))]
     assert {sweep.name: sweep.parsed_space.size for sweep in found} == {
+        "am-expert": 8,
         "am-vocal-minimise": 27,
         "am-vocal": 27,
         "probegan-cifar10": 6,

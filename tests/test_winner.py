@@ -223,6 +223,20 @@ def test_a_champion_that_explains_notes_brings_their_sounds_along(tmp_path: Path
     assert found.fingerprint == load_data("notes.npz", folder=tmp_path / "home", media="spectrum").fingerprint
 
 
+def test_a_champion_with_an_expert_brings_its_file_and_the_samples_that_inputs_start_from(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    x = np.random.default_rng(0).random((5, 1, 4, 4), dtype=np.float32)
+    np.savez(home / "images.npz", x=x, y=np.arange(5) % 2, classes=["dot", "ring"])
+    (home / "density.ts").write_bytes(b"a density")
+    expert = {"source": "density.ts", "trust": "torchscript"}
+    document = {"models": {"expert": expert}, "method": {"name": "am_expert"}, "data": {"source": "images.npz"}}
+    found = carry(document, "image", home, tmp_path / "champion")
+    assert (tmp_path / "champion" / found["models"]["expert"]["source"]).read_bytes() == b"a density"
+    carried = load_data(found["data"]["source"], folder=tmp_path / "champion", media=found["data"]["media"])
+    np.testing.assert_array_equal(carried.x, x)
+
+
 def test_more_examples_than_there_are_samples_are_refused(case: Case, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="examples: must be at most 4: the data have no more samples of 'disc'"):
         explain(write_best(case.masks(), tmp_path / "best.yaml"), 5)

@@ -193,7 +193,7 @@ class Scorer:
         depends_on = {
             "identity": self.workload.identity,
             "target": [spec.target, spec.layer, spec.unit, spec.each, spec.direction],
-            "objectives": [[one.name, one.layer] for one in self._specs],
+            "objectives": [[one.name, one.layer, one.reference] for one in self._specs],
             "examples": spec.examples,
             "numerics": [spec.scoring_precision, self.slots, self.device.type],
             "kid": KID_REFERENCE,
@@ -201,7 +201,8 @@ class Scorer:
         return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
 
     def _fit(self, name: str) -> dict[str, np.ndarray]:
-        spec, data = self.workload.spec, torch.from_numpy(self.workload.explainer.real)
+        spec, real = self.workload.spec, self._real(name)
+        data = torch.from_numpy(real)
         if name == "response_fd":
             direction: Any = spec.direction
             responses = self._show.batched(self._show.method.response, data)
@@ -215,7 +216,12 @@ class Scorer:
         if name == "kid":
             pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]
             return asdict(KernelReference.fit(self._show.batched(self._features[name], data[np.sort(pick)])))
-        return self._reference_of(name, self.workload.explainer.real)
+        return self._reference_of(name, real)
+
+    def _real(self, name: str) -> np.ndarray:
+        """The samples that an objective, or what is measured beside them, compares with."""
+        named = any(one.name == name for one in self._specs)
+        return self.workload.real(name) if named else self.workload.explainer.real
 
     def _reference_of(self, name: str, real: np.ndarray) -> dict[str, np.ndarray]:
         return Reference.fit(self._show.batched(self._features[name], torch.from_numpy(real))).to_arrays()

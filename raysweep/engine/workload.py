@@ -20,6 +20,7 @@ from torch import nn
 from raysweep.data import Dataset, load_arrays, load_data
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers import EXPLAINERS
+from raysweep.engine.explainers.samples import label_of
 from raysweep.errors import InputError
 from raysweep.methods import METHODS, Method
 from raysweep.methods.radio import arrays_read
@@ -42,11 +43,15 @@ COMPARE_FEATURES = ("feature_fd", "seen_fd", "kid", "fid")
 
 @dataclass(frozen=True)
 class ObjectiveSpec:
-    """One objective, and whose features it compares (None: the classifier's)."""
+    """One objective, whose features it compares (None: the classifier's), and with what.
+
+    A `reference` "class" stands for the samples of the target's class, None for those that the method compares with.
+    """
 
     name: str
     model: ModelSource | None = None
     layer: str | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ class WorkloadSpec:
 
     Args:
         method, options: the method's name and its named variants.
-        generator, inpainter, classifier, judge, witnesses: the networks; of the first two those that the method works
-            with.
+        generator, inpainter, expert, classifier, judge, witnesses: the networks; of the first three those that the
+            method works with.
         data, media: the real data, and how explanations are shown (None: as generator and data say).
         target: a class by name or index; None when `layer` and `unit`, `each`, or `query` say what is explained.
         each: "predicted" or "label": each example's own class, as the classifier sees it or as the data say.
@@ -97,6 +102,7 @@ class WorkloadSpec:
     folder: str
     generator: ModelSource | None = None
     inpainter: ModelSource | None = None
+    expert: ModelSource | None = None
     each: str | None = None
     query: str | None = None
     area: dict[str, list[int]] = field(default_factory=dict)
@@ -127,6 +133,7 @@ class Workload:
         self.spec, self.folder = spec, Path(spec.folder)
         self.generator = self._load(spec.generator, "models.generator", generator=True) if spec.generator else None
         self.inpainter = self._load(spec.inpainter, "models.inpainter") if spec.inpainter else None
+        self.expert = self._load(spec.expert, "models.expert") if spec.expert else None
         self.classifier = self._load(spec.classifier, "models.classifier")
         self.classifiers = {"": self.classifier}
         if spec.classifiers:
@@ -206,10 +213,25 @@ class Workload:
         read = Readout(module, layer, key="target" if layer else reader)
         return check_data_fit(self.data, read, key="data.source", reader=reader).shape[1]
 
+    def real(self, objective: str) -> np.ndarray:
+        """The samples that an objective compares explanations with, [M, *shape].
+
+        Raises:
+            InputError: they are to be those of a class, and the data have no labels.
+        """
+        index, spec = next((i, one) for i, one in enumerate(self.spec.objectives) if one.name == objective)
+        if spec.reference is None:
+            return self.explainer.real
+        label = label_of(self.spec, self.data)
+        if label is None or self.data.y is None:
+            rule = "has a use only with data that have labels"
+            raise InputError(rule, key=f"objective.{index}.reference", value=spec.reference)
+        return self.data.x[self.data.y == label]
+
     @cached_property
     def identity(self) -> dict[str, str]:
         """Fingerprints of everything that is loaded: the same identity gives the same results."""
-        roles = ("generator", "inpainter", "classifier")
+        roles = ("generator", "inpainter", "expert", "classifier")
         models = {role: getattr(self, role) for role in roles} | {"judge": self._judge}
         models |= {f"classifiers.{name}": model for name, model in self.classifiers.items() if name}
         models |= {f"witnesses.{name}": model for name, model in self.witnesses.items()}
@@ -252,9 +274,10 @@ class Workload:
         for index, one in enumerate(self.spec.objectives):
             if one.name in COMPARE_FEATURES:
                 self._check_features(one.name, f"objective.{index}")
-        if self.spec.examples > len(self.explainer.real):
+        fewest = min([len(self.explainer.real), *(len(self.real(one.name)) for one in self.spec.objectives)])
+        if self.spec.examples > fewest:
             raise InputError(
-                f"N larger than the reference: the data have {len(self.explainer.real)} examples to compare with",
+                f"N larger than the reference: the data have {fewest} examples to compare with",
                 key="examples",
                 value=self.spec.examples,
             )

@@ -7,6 +7,8 @@ and stopped is the engine's affair.
 from __future__ import annotations
 
 from raysweep.methods.am import ActivationMaximisation
+from raysweep.methods.am_expert import ExpertMaximisation
+from raysweep.methods.am_input import InputMaximisation
 from raysweep.methods.biggan_am import BigGanAm
 from raysweep.methods.method import Bound, Method, Rows, State, by_row
 from raysweep.methods.probegan import BigGan, Naive, Oracle, ProbeGan
@@ -18,6 +20,8 @@ METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
         ActivationMaximisation,
+        InputMaximisation,
+        ExpertMaximisation,
         RateDistortion,
         MatchingPursuit,
         ProbeGan,

@@ -127,8 +127,8 @@ class Method(ABC):
     hyperparameters: dict[str, Bound]
     draws: str | None = None
     """The hyper-parameter that says how many turns a step takes; None: one."""
-    explains_samples: bool = False
-    """Whether it explains samples of the data, and so needs them."""
+    needs_samples: bool = False
+    """Whether it needs samples of the data: to explain them, or to start from."""
     trains: bool = False
     """Whether it trains networks, a row being a whole training, and explanations what these make."""
     shows_target: bool = False

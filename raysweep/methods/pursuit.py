@@ -32,7 +32,7 @@ class MatchingPursuit(Method):
     """
 
     name = "rde_pursuit"
-    explains_samples = True
+    needs_samples = True
     hyperparameters = {  # noqa: RUF012
         "tolerance": Bound(0, default=0.0),
         "noise_samples": Bound(1, whole=True, default=16, usual=1),

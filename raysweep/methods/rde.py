@@ -35,7 +35,7 @@ class RateDistortion(RowMethod):
     """
 
     name = "rde"
-    explains_samples = True
+    needs_samples = True
     hyperparameters = {  # noqa: RUF012
         "lr": Bound(0, open=True),
         "sparsity_weight": Bound(0),

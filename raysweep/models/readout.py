@@ -97,6 +97,17 @@ class Readout(nn.Module):
         raise InputError("layer must be one of the network's", key=f"{self.key}.layer", value=layer, suggestion=hint)
 
 
+class Unit(nn.Module):
+    """Units' responses [B, U] -> one's, [B]."""
+
+    def __init__(self, unit: int) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def forward(self, units: torch.Tensor) -> torch.Tensor:
+        return units[:, self.unit]
+
+
 class TwoLogits(nn.Module):
     """One logit ℓ for two classes [B, 1] -> a logit for each [B, 2], (0, ℓ): softmax(0, ℓ) = (1 − σ(ℓ), σ(ℓ))."""
 

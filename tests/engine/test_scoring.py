@@ -237,6 +237,18 @@ def test_features_are_the_classifiers_penultimate_ones_unless_said_otherwise(
     assert found.value == pytest.approx(expected, rel=1e-5)
 
 
+def test_explanations_may_be_compared_with_the_targets_class_alone(spec: WorkloadSpec, images: np.ndarray) -> None:
+    both = (ObjectiveSpec("feature_fd", reference="class"), ObjectiveSpec("response_fd", reference="class"))
+    found = scored(replace(spec, target=7, objectives=both)).objectives
+    network, slow = build(Classifier(), "classifier").double(), slow_search("maximise")
+    own = images[7 * 15 : 8 * 15].astype(np.float32) / 255
+    expected = slow_frechet(each(network.hidden, slow["image"]), each(network.hidden, own))
+    assert found["feature_fd"].value == pytest.approx(expected, rel=1e-5)
+    highest, responses = np.sort(each(network, own)[:, 7])[-N:], each(network, slow["image"])[:, 7]
+    shift, spread = responses.mean() - highest.mean(), responses.std(ddof=1) - highest.std(ddof=1)
+    assert found["response_fd"].value == pytest.approx(shift**2 + spread**2, rel=1e-5)
+
+
 def test_without_a_judge_there_is_no_recognition(spec: WorkloadSpec) -> None:
     assert set(scored(replace(spec, judge=None)).metrics) == {"response", "prior_term"}
 
@@ -302,6 +314,7 @@ def test_the_reference_is_computed_once_and_then_read(spec: WorkloadSpec, monkey
         {"data": "others.npz"},
         {"classifier": ModelSource("zoo://fashion/judge")},
         {"objectives": (ObjectiveSpec("response_fd"), ObjectiveSpec("feature_fd"))},
+        {"target": 7, "objectives": (ObjectiveSpec("response_fd", reference="class"),)},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from raysweep.zoo import obfuscations, resolve_data, resolve_model
 from raysweep.zoo.fashion import CLASSES, FOLDER, LATENT
+from raysweep.zoo.fashion.boltzmann import judged
 from raysweep.zoo.fashion.evaluation import accuracy_by_class, distances, multiply_adds, read, recognised, sample
 from raysweep.zoo.fashion.source import PROBED, SWEPT, Split
 from raysweep.zoo.images import Images
@@ -279,3 +280,23 @@ def test_the_inpainter_is_nearer_to_images_than_noise_and_constants_are():
 def test_the_card_states_an_inpainter_nearer_than_the_simple_fills():
     for row in FIGURES["obfuscations"]["kept"].values():
         assert row["inpainter"][2] < min(row["Gaussian noise"][1], row["constant"][1])
+
+
+def test_the_expert_finds_held_out_images_likely_as_the_card_states():
+    x, _ = held_out()
+    stated, expert = FIGURES["expert"], load("expert")
+    found = judged(expert, x[:2000], SEED)
+    assert found["images_energy"] < min(found["permuted_energy"], found["noise_energy"]) - 1000
+    for name, value in found.items():
+        assert value == pytest.approx(stated[name], rel=0.1)
+    assert found["error"] < 0.3 * found["variance"]
+    assert (FOLDER / "expert.safetensors").stat().st_size <= 2e6
+
+
+def test_steps_up_the_experts_likelihood_make_noise_more_likely_row_by_row():
+    expert = load("expert").requires_grad_(False)
+    x = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(SEED)).requires_grad_()
+    likely = expert(x)
+    (gradient,) = torch.autograd.grad(likely.sum(), x)
+    assert (expert(x + 1e-4 * gradient) > likely).all()
+    torch.testing.assert_close(expert(x[2:3]), likely[2:3], rtol=1e-4, atol=1e-2)

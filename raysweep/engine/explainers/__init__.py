@@ -7,6 +7,7 @@ them, and what its rows are worth looking at and scoring by.
 from __future__ import annotations
 
 from raysweep.engine.explainers.am import AmExplainer
+from raysweep.engine.explainers.am_input import ExpertExplainer, InputExplainer
 from raysweep.engine.explainers.explainer import Explainer, Found
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.explainers.rde import PursuitExplainer, RdeExplainer
@@ -14,6 +15,8 @@ from raysweep.methods import METHODS
 
 EXPLAINERS: dict[str, type[Explainer]] = {
     "am": AmExplainer,
+    "am_input": InputExplainer,
+    "am_expert": ExpertExplainer,
     "rde": RdeExplainer,
     "rde_pursuit": PursuitExplainer,
     **{name: GanExplainer for name, method in METHODS.items() if method.trains},

@@ -1,9 +1,11 @@
-"""Fashion-MNIST, 28 × 28 grey: generator, classifiers, inpainter, judge, images to test and to train with (CARD.md)."""
+"""Fashion-MNIST, 28 × 28 grey: generator, classifiers, inpainter, expert, judge, images (CARD.md)."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from raysweep.models.rbm import GaussianBernoulliRBM
 from raysweep.zoo import DataEntry, ModelEntry
 from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Generator, Inpainter, Judge
 
@@ -16,6 +18,7 @@ MODELS = {
     "robust": ModelEntry(Classifier, FOLDER / "robust.safetensors", units=CLASSES),
     "marked": ModelEntry(Classifier, FOLDER / "marked.safetensors", units=CLASSES),
     "inpainter": ModelEntry(Inpainter, FOLDER / "inpainter.safetensors"),
+    "expert": ModelEntry(partial(GaussianBernoulliRBM, 784, 256, 0.15), FOLDER / "expert.safetensors"),
     "judge": ModelEntry(Judge, FOLDER / "judge.safetensors", units=CLASSES),
 }
 DATA = {name: DataEntry(FOLDER / f"{name}.npz", CLASSES) for name in ("test", "seen")}

@@ -14,7 +14,7 @@ from raysweep.zoo.fashion.block import CONTRAST, RING, SIDE
 from raysweep.zoo.obfuscations import Fill, fill_in, interval, table
 
 COLUMNS, ENLARGE = 16, 2
-NETWORKS = ("classifier", "regular", "robust", "marked", "judge", "generator", "inpainter")
+NETWORKS = ("classifier", "regular", "robust", "marked", "judge", "generator", "inpainter", "expert")
 REMOVED = (0.25, 0.45, 0.85)  # the colour of what a mask takes away
 
 CARD = """# Fashion-MNIST in the zoo
@@ -30,13 +30,13 @@ in [0, 1]; each network standardises inside. All trained on one CPU core with to
 
 `zoo://fashion/test` is Fashion-MNIST's official test set: {test[images]:,} images, {test[per_class][0]:,} of each of
 the 10 classes. It trained nothing. The 60,000 training images are divided by a permutation (seed {test[split_seed]}):
-{classifier[images]:,} for the classifier, the generator and the inpainter, {judge[images]:,} for the judge, which
-therefore shares no training image with what it judges.
+{classifier[images]:,} for classifier, generator, inpainter and expert, {judge[images]:,} for the judge, which therefore
+shares no training image with what it judges.
 
 Of the {classifier[images]:,}, the first {regular[images]:,} train the regular and the robust classifier. The other
 {seen[images]:,}, between {fewest:,} and {most:,} of each class, are `zoo://fashion/seen`: real images for a generator
 that a sweep trains against one of these two, from which raysweep removes the class to be generated. They trained
-neither of the two, nor the judge; `classifier`, `generator` and `inpainter` have met them.
+neither of the two, nor the judge; `classifier`, `generator`, `inpainter` and `expert` have met them.
 
 Xiao, Rasul and Vollgraf, *Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms* (2017,
 arXiv:1708.07747). MIT licence, © 2017 Zalando SE (LICENSE, beside this card). The weights are Apache-2.0, like
@@ -121,6 +121,15 @@ images and {obfuscations[references]:,} other test images; the {obfuscations[n]:
 noise has each pixel's mean and deviation, the constant is the mean grey.
 
 {fills}
+
+## Expert
+
+A Gaussian–Bernoulli restricted Boltzmann machine (`raysweep/models/rbm.py`) with {expert[hidden]} hidden units and σ =
+{expert[deviation]}, trained by persistent contrastive divergence (`boltzmann.py`). It takes images [B, 1, 28, 28] and
+gives log p up to a constant, [B]. The mean free energy, −log p up to that constant, of the {test[images]:,} test images
+is {expert[images_energy]:.0f}, with each image's pixels in an order of its own {expert[permuted_energy]:.0f}, and
+{expert[noise_energy]:.0f} of uniform noise. Hidden probabilities make the images again with a mean squared error of
+{expert[error]:.4f}; one mean image for all has {expert[variance]:.4f}.
 
 ## Use
 

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from raysweep.zoo import inpainting, obfuscations
-from raysweep.zoo.fashion import FOLDER, MODELS
+from raysweep.zoo.fashion import FOLDER, MODELS, boltzmann
 from raysweep.zoo.fashion.adversarial import Settings, Training
 from raysweep.zoo.fashion.block import on_marked
 from raysweep.zoo.fashion.card import COLUMNS, draw_obfuscations, draw_samples, write_card
@@ -146,6 +146,25 @@ def make_inpainter(split: Split) -> dict[str, Any]:
     } | _size(load("inpainter"), example, example, example)
 
 
+def make_expert(split: Split) -> dict[str, Any]:
+    settings = boltzmann.Settings()
+    expert: Any = MODELS["expert"].build()
+    seconds = boltzmann.train(expert, split.swept.pixels(), settings)
+    _save(expert.state_dict(), FOLDER / "expert.safetensors")
+    return (
+        {
+            "seed": settings.seed,
+            "epochs": settings.epochs,
+            "images": len(split.swept),
+            "hidden": len(expert.hidden_bias),
+            "deviation": round(float(expert.deviation), 3),
+            "seconds": round(seconds),
+        }
+        | _size(load("expert"), torch.zeros(1, 784))
+        | boltzmann.judged(load("expert"), split.test.pixels(), REPORT_SEED)
+    )
+
+
 def make_obfuscations(split: Split) -> dict[str, Any]:
     """Measure the inpainter on test images, beside simpler fills, and draw what it makes of them."""
     order = torch.randperm(len(split.test), generator=torch.Generator().manual_seed(REPORT_SEED))
@@ -189,6 +208,7 @@ STAGES: dict[str, Callable[[Split], dict[str, Any]]] = {
     "judge": make_judge,
     "generator": make_generator,
     "inpainter": make_inpainter,
+    "expert": make_expert,
     "attacks": make_attacks,
     "obfuscations": make_obfuscations,
     "card": make_card,
