@@ -98,7 +98,9 @@ def _cut(graph: fx.Graph, layer: str | None, takes_input: bool, *, key: str) -> 
             raise InputError("layer must be one that runs", key="target.layer", value=layer)
         end = calls[0].args[0] if takes_input else calls[0] if calls else inside[-1]
         next(node for node in graph.nodes if node.op == "output").args = (end,)
-    graph.eliminate_dead_code()
+    for node in reversed(graph.nodes):
+        if not node.users and node.op not in ("placeholder", "output"):
+            graph.erase_node(node)
 
 
 def _merge_norms(module: nn.Module, graph: fx.Graph) -> None:
