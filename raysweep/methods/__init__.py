@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.biggan_am import BigGanAm
+from raysweep.methods.lrp import Lrp
 from raysweep.methods.method import Bound, Method, Rows, State, by_row
 from raysweep.methods.probegan import BigGan, Naive, Oracle, ProbeGan
 from raysweep.methods.pursuit import MatchingPursuit
 from raysweep.methods.rde import RateDistortion
 from raysweep.methods.row_method import Loss, RowMethod
+from raysweep.methods.sensitivity import Sensitivity
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -20,6 +22,8 @@ METHODS: dict[str, type[Method]] = {
         ActivationMaximisation,
         RateDistortion,
         MatchingPursuit,
+        Sensitivity,
+        Lrp,
         ProbeGan,
         Naive,
         Oracle,

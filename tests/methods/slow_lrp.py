@@ -91,7 +91,8 @@ def _shares(stage: Stage, terms: list[float], b: float, total: float, row: list[
     if stage.rule == "box":
         assert row is not None
         lows, highs = (bound.flatten().tolist() for bound in stage.values["bounds"])
-        terms = [q - l * max(w, 0.0) - h * min(w, 0.0) for q, w, l, h in zip(terms, row, lows, highs, strict=True)]
+        corners = [low * max(w, 0.0) + high * min(w, 0.0) for w, low, high in zip(row, lows, highs, strict=True)]
+        terms = [q - corner for q, corner in zip(terms, corners, strict=True)]
         return [q / sum(terms) * total if sum(terms) else 0.0 for q in terms]
     up, down = _factors(stage, terms, b, total)
     return [max(q, 0.0) * up + min(q, 0.0) * down for q in terms]

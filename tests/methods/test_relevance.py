@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.methods.slow_lrp import Stage, slow_lrp
 from torch import Tensor, nn
 from torch.nn import functional
 
 from raysweep.errors import InputError
 from raysweep.methods.relevance import BIASES, COMPOSITES, RelevanceNetwork, composite_of
 from raysweep.models.readout import Readout
+from tests.methods.slow_lrp import Stage, slow_lrp
 
 VALUES = {"alpha": 2.0, "epsilon": 0.05, "gamma": 0.3}
 BOUNDS = (-4.0, 4.0)
@@ -298,7 +298,7 @@ def test_a_composite_that_is_none_is_refused(given: Any, message: str) -> None:
 
 def test_a_path_that_no_layer_has_is_refused_with_the_paths_there_are() -> None:
     net, shape = nets(bias=True)["convolution"]
-    with pytest.raises(InputError, match="must fit a linear layer.*Layers: dense.*0, 4"):
+    with pytest.raises(InputError, match=r"must fit a linear layer.*Layers: dense.*0, 4"):
         RelevanceNetwork(Readout(seeded(net)), composite_of([{"feat*": "gamma"}, {"any": "epsilon"}]), samples(*shape))
 
 

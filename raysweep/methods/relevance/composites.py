@@ -69,7 +69,7 @@ def composite_of(given: str | Sequence[Any], *, key: str = "method.composite") -
         return COMPOSITES[given]
     found = []
     for index, one in enumerate(given):
-        pair = tuple(one.items())[0] if isinstance(one, dict) and len(one) == 1 else one
+        pair = next(iter(one.items())) if isinstance(one, dict) and len(one) == 1 else one
         if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
             raise InputError("must be one {layers: rule}, as {dense: epsilon}", key=f"{key}.{index}", value=one)
         layers, rule = pair
@@ -100,4 +100,6 @@ def check_paths(composite: Composite, places: Sequence[Place], *, key: str = "me
         if layers not in (*KINDS, *PLACES) and not any(place.fits(layers) for place in places):
             paths = list(dict.fromkeys(place.path for place in places))
             hint = f"Layers: {', '.join((*KINDS, *PLACES, *paths))}"
-            raise InputError("must fit a linear layer of the network", key=f"{key}.{index}", value=layers, suggestion=hint)
+            raise InputError(
+                "must fit a linear layer of the network", key=f"{key}.{index}", value=layers, suggestion=hint
+            )

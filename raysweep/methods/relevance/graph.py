@@ -1,4 +1,4 @@
-"""A network as a graph of operations that LRP can walk back through: traced, cut where it is read, batch norm merged."""
+"""A network as a graph that LRP can walk back through: traced, cut where it is read, batch norm merged."""
 
 from __future__ import annotations
 

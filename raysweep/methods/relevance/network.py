@@ -106,14 +106,16 @@ class RelevanceNetwork:
             return [(source, relevance.sum_to_size(made[source].shape))]
         if one.kind == "way":
             leaves, out = passes.pop(node)
-            parts = torch.autograd.grad(out, list(leaves.values()), relevance.to(out.dtype))
-            return list(zip(leaves, parts, strict=True))
+            parts = torch.autograd.grad(out, list(leaves.values()), relevance.to(out.dtype), allow_unused=True)
+            return [(source, part) for source, part in zip(leaves, parts, strict=True) if part is not None]
         layer, run_through = passes.pop(node)
         step = Step(layer, run_through, relevance, values, self.biases, self._bounds.get(node))
         with torch.no_grad():
             part = RULES[self.rules[node]](step)
         if one.kind == "sum":
-            return [(source, each.sum_to_size(made[source].shape)) for source, each in zip(one.sources, part, strict=True)]
+            return [
+                (source, each.sum_to_size(made[source].shape)) for source, each in zip(one.sources, part, strict=True)
+            ]
         return [(one.sources[0], part)]
 
     def _forward(self, x: Tensor) -> tuple[Values, dict[fx.Node, Any]]:
@@ -147,7 +149,9 @@ class RelevanceNetwork:
             return self._weights[node], source
         if one.kind == "average":
             others = dict(made)
-            return Layer(lambda x, w: run(self.module, node, {**others, one.sources[0]: x}) * w, source.new_ones(())), source
+            return Layer(
+                lambda x, w: run(self.module, node, {**others, one.sources[0]: x}) * w, source.new_ones(())
+            ), source
         both = torch.stack(torch.broadcast_tensors(*(made[part] for part in one.sources)))
         weight = both.new_tensor([1.0, SUMS[name_of(node, None)]]).view(2, *[1] * (both.dim() - 1))
         return Layer(lambda x, w: (x * w).sum(dim=0), weight), both

@@ -1,4 +1,4 @@
-"""What each operation of a traced network is to LRP: a linear layer, a step for each element, a way, or nothing known."""
+"""What each operation of a traced network is to LRP: a linear layer, a function of each element, a way, or nothing."""
 
 from __future__ import annotations
 
@@ -12,25 +12,30 @@ from torch.nn import functional
 from raysweep.errors import InputError
 from raysweep.methods.relevance.rules import Layer
 
-ELEMENTWISE = frozenset(
-    "identity dropout dropout1d dropout2d dropout3d alphadropout relu relu6 leakyrelu prelu elu selu celu gelu silu mish "
-    "hardswish hardsigmoid hardtanh tanh sigmoid logsigmoid softplus softsign neg negative abs exp log log1p sqrt square "
-    "sin cos clamp clampmin clampmax".split()
+
+def _named(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ELEMENTWISE = _named(
+    "identity dropout dropout1d dropout2d dropout3d alphadropout relu relu6 leakyrelu prelu elu selu celu gelu silu "
+    "mish hardswish hardsigmoid hardtanh tanh sigmoid logsigmoid softplus softsign neg negative abs exp log log1p sqrt "
+    "square sin cos clamp clampmin clampmax"
 )
 """Each output depends on one input, and takes its relevance from it."""
-AFFINE = frozenset("identity dropout dropout1d dropout2d dropout3d alphadropout neg negative add sub mul truediv".split())
+AFFINE = _named("identity dropout dropout1d dropout2d dropout3d alphadropout neg negative add sub mul truediv")
 """Of these, and of sums and products with constants, those that keep a box a box, as do all ways."""
-WAYS = frozenset(
-    "flatten unflatten view reshape permute transpose movedim contiguous squeeze unsqueeze getitem cat concat stack pad "
-    "zeropad1d zeropad2d zeropad3d constantpad1d constantpad2d constantpad3d reflectionpad1d reflectionpad2d "
+WAYS = _named(
+    "flatten unflatten view reshape permute transpose movedim contiguous squeeze unsqueeze getitem cat concat stack "
+    "pad zeropad1d zeropad2d zeropad3d constantpad1d constantpad2d constantpad3d reflectionpad1d reflectionpad2d "
     "replicationpad1d replicationpad2d maxpool1d maxpool2d maxpool3d adaptivemaxpool1d adaptivemaxpool2d "
-    "adaptivemaxpool3d amax pixelshuffle pixelunshuffle channelshuffle narrow select flip roll expand expandas to float "
-    "double".split()
+    "adaptivemaxpool3d amax pixelshuffle pixelunshuffle channelshuffle narrow select flip roll expand expandas to "
+    "float double"
 )
 """Each output is one of the inputs, or a constant; of a maximum, the input that it is."""
-AVERAGES = frozenset(
+AVERAGES = _named(
     "avgpool1d avgpool2d avgpool3d adaptiveavgpool1d adaptiveavgpool2d adaptiveavgpool3d mean sum upsample interpolate "
-    "upsamplingnearest2d upsamplingbilinear2d".split()
+    "upsamplingnearest2d upsamplingbilinear2d"
 )
 """Each output is a sum of inputs with weights that are not negative."""
 SUMS = {"add": 1.0, "sub": -1.0}
@@ -130,11 +135,11 @@ def layer_of(module: Any, dims: int) -> Layer:
         return _norm(module, (-1, *[1] * (dims - 2)))
     bias = _detached(module.bias)
     bias = None if bias is None else bias.view(-1, *[1] * len(module.kernel_size))
-    for kind, transposed in TRANSPOSED.items():
-        if isinstance(module, kind):
-            options = (module.stride, module.padding, module.output_padding, module.groups, module.dilation)
-            return Layer(lambda x, w: transposed(x, w, None, *options), module.weight.detach(), bias)
-    return Layer(lambda x, w: module._conv_forward(x, w, None), module.weight.detach(), bias)
+    transposed = next((function for kind, function in TRANSPOSED.items() if isinstance(module, kind)), None)
+    if transposed is None:
+        return Layer(lambda x, w: module._conv_forward(x, w, None), module.weight.detach(), bias)
+    options = (module.stride, module.padding, module.output_padding, module.groups, module.dilation)
+    return Layer(lambda x, w: transposed(x, w, None, *options), module.weight.detach(), bias)
 
 
 def _norm(module: Any, shape: tuple[int, ...]) -> Layer:

@@ -10,8 +10,8 @@ With the contributions q_ij = x_i w_ij, their sum z_j = Σ_i q_ij + b_j, and q�
 
 Bach et al., *On pixel-wise explanations …*, PLoS ONE 2015; Montavon et al., *Explaining nonlinear classification
 decisions with deep Taylor decomposition*, 2017 (z^B); Montavon et al., *Layer-wise relevance propagation: an overview*,
-2019 (γ). All are exact for inputs and weights of both signs: what is positive is a contribution, not a weight. An output
-without contributions of one sign gives all of its relevance to the other, so that nothing is lost or made.
+2019 (γ). All are exact for inputs and weights of both signs: what is positive is a contribution, not a weight. An
+output without contributions of one sign gives all of its relevance to the other, so that nothing is lost or made.
 """
 
 from __future__ import annotations
@@ -206,8 +206,6 @@ def _sum(parts: list[Tensor]) -> Tensor:
     return total
 
 
-RULES: dict[str, Callable[[Step], Tensor]] = {
-    rule.__name__: rule for rule in (epsilon, gamma, alpha_beta, z_plus, box)
-}
+RULES: dict[str, Callable[[Step], Tensor]] = {rule.__name__: rule for rule in (epsilon, gamma, alpha_beta, z_plus, box)}
 NEEDS = {"epsilon": "epsilon", "gamma": "gamma", "alpha_beta": "alpha"}
 """The hyper-parameter of each rule that has one."""
