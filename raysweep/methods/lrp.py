@@ -34,7 +34,7 @@ class Lrp(Attribution):
     """
 
     name = "lrp"
-    hyperparameters: ClassVar[dict[str, Bound]] = {
+    hyperparameters = {  # noqa: RUF012
         "alpha": Bound(1, default=2, usual=2),
         "epsilon": Bound(0, default=1e-6),
         "gamma": Bound(0, default=0.25),

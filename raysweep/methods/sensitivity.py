@@ -8,20 +8,18 @@ Samek, Müller, *Methods for interpreting and understanding deep neural networks
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from raysweep.methods.attribution import Attribution
-from raysweep.methods.method import Bound, Rows
+from raysweep.methods.method import Rows
 
 
 class Sensitivity(Attribution):
     """Squared gradients."""
 
     name = "sensitivity"
-    hyperparameters: ClassVar[dict[str, Bound]] = {}
+    hyperparameters = {}  # noqa: RUF012
 
     def heat(self, x: Tensor, unit: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         """(∂f/∂x)²."""

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from raysweep.errors import InputError
-from raysweep.methods.relevance.operations import CONVOLUTIONS, NORMS, TRANSPOSED
+from raysweep.methods.relevance.operations import CONVOLUTIONS, NORMS, layer_kind
 from raysweep.models.readout import Readout
 
 _IN_PLACE = {
@@ -37,9 +37,9 @@ def traced(readout: Readout, *, key: str) -> tuple[nn.Module, fx.Graph]:
         rule = "must be a network whose layers can be seen, so no TorchScript file"
         raise InputError(rule, key=key, value="TorchScript", suggestion="Give it as module:callable with its weights")
     module = copy.deepcopy(readout.module)
-    for part in module.modules():
-        if hasattr(part, "inplace"):
-            part.inplace = False
+    parts: list[Any] = [part for part in module.modules() if hasattr(part, "inplace")]
+    for part in parts:
+        part.inplace = False
     try:
         graph = fx.Tracer().trace(module)
     except Exception as error:  # whatever a forward raises that is given a proxy
@@ -125,8 +125,8 @@ def _merged(layer: Any, norm: Any) -> nn.Module | None:
         return None
     if isinstance(layer, CONVOLUTIONS):
         return fuse_conv_bn_eval(layer, norm)
-    if isinstance(layer, tuple(TRANSPOSED)) and layer.groups == 1:
+    if isinstance(layer, nn.Linear):
+        return fuse_linear_bn_eval(layer, norm) if norm.num_features == layer.out_features else None
+    if layer_kind(layer) == "convolution" and layer.groups == 1:
         return fuse_conv_bn_eval(layer, norm, transpose=True)
-    if isinstance(layer, nn.Linear) and norm.num_features == layer.out_features:
-        return fuse_linear_bn_eval(layer, norm)
     return None
