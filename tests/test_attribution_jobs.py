@@ -1,4 +1,4 @@
-"""Heat maps of Fashion-MNIST at a reduced scale, through Ray and MLflow: methods without steps are swept as others are."""
+"""Heat maps of Fashion-MNIST at a reduced scale, through Ray and MLflow: methods without steps are swept too."""
 
 from __future__ import annotations
 

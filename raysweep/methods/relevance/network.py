@@ -12,7 +12,7 @@ from raysweep.errors import InputError
 from raysweep.methods.relevance.composites import Composite, Place, check_paths, rule_of
 from raysweep.methods.relevance.graph import output_of, path_of, run, traced
 from raysweep.methods.relevance.operations import SUMS, Operation, layer_of, name_of, operation
-from raysweep.methods.relevance.rules import BIASES, RULES, Bounds, Layer, Pass, Step
+from raysweep.methods.relevance.rules import BIASES, RULES, Bounds, Layer, Step, pass_of
 from raysweep.models.readout import CHANNELS_LAST, Readout, per_unit
 
 Values = dict[fx.Node, Any]
@@ -137,7 +137,7 @@ class RelevanceNetwork:
                 made[node], passes[node] = out.detach(), (leaves, out)
             else:
                 layer, inputs = self._layer(one, made)
-                run_through = Pass(layer, inputs, layer.weight)
+                run_through = pass_of(self.rules[node], layer, inputs)
                 made[node] = run_through.y if layer.bias is None else run_through.y + layer.bias
                 passes[node] = layer, run_through
         return made, passes

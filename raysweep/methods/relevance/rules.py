@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,13 +69,35 @@ class Pass:
         return torch.autograd.grad(self._y, self._x, s, retain_graph=True)[0]
 
 
+class Signed:
+    """Passes of a layer's positive and of its negative contributions, `up` and `down`; `y` is their sum.
+
+    Inputs that are never negative take two passes, others four.
+    """
+
+    def __init__(self, layer: Layer, x: Tensor) -> None:
+        both = bool((x < 0).any())
+        rise, fall = (x.clamp_min(0), x.clamp_max(0)) if both else (x, x)
+        self._ups, self._downs = [Pass(layer, rise, layer.positive)], [Pass(layer, rise, layer.negative)]
+        if both:
+            self._ups.append(Pass(layer, fall, layer.negative))
+            self._downs.append(Pass(layer, fall, layer.positive))
+        self.x, self.up, self.down = x, _sum([one.y for one in self._ups]), _sum([one.y for one in self._downs])
+        self.y = self.up + self.down
+
+    def back(self, up: Tensor, down: Tensor | None) -> Tensor:
+        """Σ_j q_ij⁺ up_j + q_ij⁻ down_j."""
+        parts = [one.x * one.back(up) for one in self._ups]
+        return _sum(parts if down is None else [*parts, *(one.x * one.back(down) for one in self._downs)])
+
+
 @dataclass(frozen=True)
 class Step:
     """What a rule has to work with.
 
     Args:
         layer: the linear layer.
-        run: its inputs and outputs.
+        run: its inputs and outputs, as `pass_of` gives them for the rule.
         relevance: of its outputs, [B, ...].
         values: each row's hyper-parameters, [B] each.
         biases: one of `BIASES`.
@@ -82,7 +105,7 @@ class Step:
     """
 
     layer: Layer
-    run: Pass
+    run: Any
     relevance: Tensor
     values: Mapping[str, Tensor]
     biases: str
@@ -105,6 +128,13 @@ class Step:
         every = Pass(self.layer, torch.ones_like(self.run.x), torch.ones_like(self.layer.weight))
         return every.back(_over(share, every.y))
 
+    def signed_back(self, up: Tensor, down: Tensor | None) -> Tensor:
+        """What inputs get when positive contributions are multiplied by `up`, negative ones by `down`, biases too."""
+        share = self.bias.clamp_min(0) * up
+        if down is not None:
+            share = share + self.bias.clamp_max(0) * down
+        return self.run.back(up, down) + self.spread(share)
+
 
 def epsilon(step: Step) -> Tensor:
     """All contributions alike; ε takes up relevance where they nearly cancel."""
@@ -115,13 +145,12 @@ def epsilon(step: Step) -> Tensor:
 
 def gamma(step: Step) -> Tensor:
     """Contributions of the output's own sign count 1 + γ times."""
-    signed = _Signed(step)
-    up, down = signed.up + step.bias.clamp_min(0), signed.down + step.bias.clamp_max(0)
+    up, down = step.run.up + step.bias.clamp_min(0), step.run.down + step.bias.clamp_max(0)
     rises = step.run.y + step.bias >= 0
     more, one = 1 + step.value("gamma"), torch.ones_like(step.value("gamma"))
     of_up, of_down = torch.where(rises, more, one), torch.where(rises, one, more)
     s = _over(step.relevance, of_up * up + of_down * down)
-    return signed.back(of_up * s, of_down * s)
+    return step.signed_back(of_up * s, of_down * s)
 
 
 def alpha_beta(step: Step) -> Tensor:
@@ -144,53 +173,14 @@ def box(step: Step) -> Tensor:
 
 
 def _alpha_beta(step: Step, alpha: Tensor) -> Tensor:
-    signed, relevance = _Signed(step), step.relevance
-    up = signed.up + step.bias.clamp_min(0)
+    run, relevance = step.run, step.relevance
+    up = run.up + step.bias.clamp_min(0)
     if bool((alpha > 1).any()) or bool(((up == 0) & (relevance != 0)).any()):
-        down = signed.down + step.bias.clamp_max(0)
+        down = run.down + step.bias.clamp_max(0)
         of_up = torch.where(down == 0, torch.ones_like(alpha), alpha)
         of_down = torch.where(up == 0, torch.ones_like(alpha), 1 - alpha)
-        return signed.back(of_up * _over(relevance, up), of_down * _over(relevance, down))
-    return signed.back(_over(relevance, up), None)
-
-
-class _Signed:
-    """The sums of a layer's positive and of its negative contributions, each looked at only when asked for."""
-
-    def __init__(self, step: Step) -> None:
-        self.step = step
-        self._both = bool((step.run.x < 0).any())
-
-    @cached_property
-    def _ups(self) -> list[Pass]:
-        layer, x = self.step.layer, self.step.run.x
-        passes = [Pass(layer, x.clamp_min(0), layer.positive)]
-        return [*passes, Pass(layer, x.clamp_max(0), layer.negative)] if self._both else passes
-
-    @cached_property
-    def _downs(self) -> list[Pass]:
-        layer, x = self.step.layer, self.step.run.x
-        passes = [Pass(layer, x.clamp_min(0), layer.negative)]
-        return [*passes, Pass(layer, x.clamp_max(0), layer.positive)] if self._both else passes
-
-    @property
-    def up(self) -> Tensor:
-        """Σ_i q_ij⁺."""
-        return _sum([one.y for one in self._ups])
-
-    @property
-    def down(self) -> Tensor:
-        """Σ_i q_ij⁻."""
-        return _sum([one.y for one in self._downs])
-
-    def back(self, up: Tensor, down: Tensor | None) -> Tensor:
-        """Σ_j q_ij⁺ up_j + q_ij⁻ down_j, with the biases' parts."""
-        parts = [one.x * one.back(up) for one in self._ups]
-        share = self.step.bias.clamp_min(0) * up
-        if down is not None:
-            parts += [one.x * one.back(down) for one in self._downs]
-            share = share + self.step.bias.clamp_max(0) * down
-        return _sum(parts) + self.step.spread(share)
+        return step.signed_back(of_up * _over(relevance, up), of_down * _over(relevance, down))
+    return step.signed_back(_over(relevance, up), None)
 
 
 def _over(relevance: Tensor, total: Tensor) -> Tensor:
@@ -209,3 +199,8 @@ def _sum(parts: list[Tensor]) -> Tensor:
 RULES: dict[str, Callable[[Step], Tensor]] = {rule.__name__: rule for rule in (epsilon, gamma, alpha_beta, z_plus, box)}
 NEEDS = {"epsilon": "epsilon", "gamma": "gamma", "alpha_beta": "alpha"}
 """The hyper-parameter of each rule that has one."""
+
+
+def pass_of(rule: str, layer: Layer, x: Tensor) -> Any:
+    """A layer's inputs and outputs as a rule needs them: by the sign of the contributions, or all together."""
+    return Signed(layer, x) if rule in ("gamma", "alpha_beta", "z_plus") else Pass(layer, x, layer.weight)
