@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from raysweep.sweepfile import Sweep
 
 GANS = ("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am")
-ATTRIBUTIONS = ("lrp", "sensitivity")
+ATTRIBUTIONS = ("lrp", "sensitivity", "attribution")
 OF_MASKS = ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid")
 OF_GANS = ("seen_fd", "classifier_loss", "feature_fd", "kid", "fid")
 OBJECTIVES = {"am": ("response_fd", "feature_fd", "kid", "fid"), "rde": OF_MASKS, "rde_pursuit": OF_MASKS}

@@ -132,6 +132,14 @@ class SensitivityKeys(ComponentKeys):
     name: Literal["sensitivity"]
 
 
+class CaptumKeys(ComponentKeys):
+    """What Captum attributes with, and every element of what it compares with."""
+
+    name: Literal["attribution"]
+    algorithm: Literal["saliency", "integrated_gradients", "guided_backprop", "occlusion"] = "saliency"
+    baseline: float = 0.0
+
+
 class GanKeys(_Keys):
     """Generators of classes: ProbeGAN, its naive baseline, its oracle, a conditional GAN, and a search in one.
 
@@ -144,7 +152,7 @@ class GanKeys(_Keys):
 
 
 MethodKeys = Annotated[
-    AmKeys | RdeKeys | PursuitKeys | LrpKeys | SensitivityKeys | GanKeys, Field(discriminator="name")
+    AmKeys | RdeKeys | PursuitKeys | LrpKeys | SensitivityKeys | CaptumKeys | GanKeys, Field(discriminator="name")
 ]
 """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
 

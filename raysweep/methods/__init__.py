@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.biggan_am import BigGanAm
+from raysweep.methods.captum import CaptumAttribution
 from raysweep.methods.lrp import Lrp
 from raysweep.methods.method import Bound, Method, Rows, State, by_row
 from raysweep.methods.probegan import BigGan, Naive, Oracle, ProbeGan
@@ -24,6 +25,7 @@ METHODS: dict[str, type[Method]] = {
         MatchingPursuit,
         Sensitivity,
         Lrp,
+        CaptumAttribution,
         ProbeGan,
         Naive,
         Oracle,

@@ -26,7 +26,7 @@ def looked_at(tensors: Mapping[str, np.ndarray], media: str) -> np.ndarray:
     Of masks over images the images [N, 3, H, W], in colour where the mask removes; over spectra [N, 4, F], the spectrum
     above its mask; over radio maps that a network continues [N, 9, H, W], see `planes_of`; of other masks the masks. Of
     heat maps of images these beside the images, in colour [N, 3, H, 2 W]; of spectra heat that speaks for the score, as
-    a mask is; of other heat maps the heat. Of generators of classes a strip of samples for each class, [C, ..., H, K W].
+    a mask is; of other heat maps the heat. Of generators of classes a strip of samples for each, [C, ..., H, K W].
     """
     if "classes" in tensors and media in STRIPS:
         return of_classes(tensors["classes"], tensors["unseen"], framed=media == "image")

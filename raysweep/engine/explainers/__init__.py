@@ -7,7 +7,7 @@ them, and what its rows are worth looking at and scoring by.
 from __future__ import annotations
 
 from raysweep.engine.explainers.am import AmExplainer
-from raysweep.engine.explainers.attribution import LrpExplainer, SensitivityExplainer
+from raysweep.engine.explainers.attribution import CaptumExplainer, LrpExplainer, SensitivityExplainer
 from raysweep.engine.explainers.explainer import Explainer, Found
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.explainers.rde import PursuitExplainer, RdeExplainer
@@ -19,6 +19,7 @@ EXPLAINERS: dict[str, type[Explainer]] = {
     "rde_pursuit": PursuitExplainer,
     "lrp": LrpExplainer,
     "sensitivity": SensitivityExplainer,
+    "attribution": CaptumExplainer,
     **{name: GanExplainer for name, method in METHODS.items() if method.trains},
 }
 

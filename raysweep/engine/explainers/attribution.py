@@ -10,6 +10,7 @@ from raysweep.data import Dataset
 from raysweep.engine.explainers.explainer import Found
 from raysweep.engine.explainers.rde import MaskExplainer, area_under
 from raysweep.errors import InputError
+from raysweep.methods.captum import CaptumAttribution, captum_algorithm
 from raysweep.methods.lrp import Lrp
 from raysweep.methods.masking import Masking
 from raysweep.methods.relevance import Composite, RelevanceNetwork, composite_of
@@ -50,6 +51,20 @@ class SensitivityExplainer(AttributionExplainer):
     def masked(self, masking: Masking) -> Sensitivity:
         """Sensitivity."""
         return Sensitivity(masking)
+
+
+class CaptumExplainer(AttributionExplainer):
+    """Captum's algorithms."""
+
+    def check(self, data: Dataset | None) -> None:
+        """Also that Captum is there."""
+        captum_algorithm(self.workload.spec.options["algorithm"], self.workload.classifier.module)
+        super().check(data)
+
+    def masked(self, masking: Masking) -> CaptumAttribution:
+        """One of them."""
+        options = self.workload.spec.options
+        return CaptumAttribution(masking, options["algorithm"], options["baseline"])
 
 
 class LrpExplainer(AttributionExplainer):
