@@ -4,8 +4,8 @@
         [--json out.json] [--set key=value …]
 
 The *loop* explains one image after the other with the same rules, as scripts do, torch using all CPUs; the *lanes* are
-the engine's, one for each CPU, with rows of all the job's configurations. Both take all configurations of the grid on the
-same images, in float32; loading and scoring are left out of both. What the two find is compared too.
+the engine's, one for each CPU, with rows of all the job's configurations. Both take all configurations of the grid on
+the same images, in float32; loading and scoring are left out of both. What the two find is compared too.
 """
 
 from __future__ import annotations

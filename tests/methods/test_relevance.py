@@ -9,8 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from raysweep.data.load import load_data
 from raysweep.errors import InputError
 from raysweep.methods.relevance import BIASES, COMPOSITES, RelevanceNetwork, composite_of
+from raysweep.models.load import load_model
+from raysweep.models.model import ModelSource
+from raysweep.models.prepare import prepare
 from raysweep.models.readout import Readout
 from tests.methods.slow_lrp import Stage, slow_lrp
 
@@ -159,6 +163,18 @@ def test_biases_that_are_ignored_or_spread_lose_no_relevance(name: str) -> None:
         network = RelevanceNetwork(Readout(net), COMPOSITES[name], x[:2], biases, BOUNDS)
         found, response = network.relevance(x, torch.tensor([0, 1, 2]), values(3, epsilon=0.0))
         torch.testing.assert_close(found.flatten(1).sum(dim=1), response, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("source", ["zoo://fashion/classifier", "zoo://fashion/judge"])
+def test_relevance_of_the_zoos_classifiers_is_their_score_in_float32(source: str) -> None:
+    x = torch.from_numpy(load_data("zoo://fashion/test").x[:4])
+    readout = Readout(prepare(load_model(ModelSource(source), key="models.classifier").module, example=x[:2]))
+    unit = readout(x).argmax(dim=1)
+    for alpha in (1.0, 2.0, 3.0):
+        network = RelevanceNetwork(readout, COMPOSITES["alpha_beta"], x[:2], "ignore")
+        found, response = network.relevance(x, unit, {"alpha": torch.full((4,), alpha)})
+        torch.testing.assert_close(found.flatten(1).sum(dim=1), response, rtol=1e-4, atol=0)
+        assert (found < 0).any() == (alpha > 1)
 
 
 def test_rows_have_values_of_their_own() -> None:
