@@ -42,6 +42,7 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     from raysweep.engine.trajectory import kept
     from raysweep.preflight import check_space, located
     from raysweep.search.conductor import trajectory_key
+    from raysweep.search.space import steps_of
     from raysweep.sweepfile import GanKeys, load_sweep
 
     file = load_sweep(best)
@@ -62,7 +63,7 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
             return {"explanation": found.explanation[first_example:].astype(np.float32), **classes}
         engine = Engine(workload.methods(1, device), slots, device)
         key = trajectory_key(config)  # the rows' slots follow from it
-        engine.advance(key, values, file.sweep.seed, wanted, int(config["steps"]), outcomes.append)
+        engine.advance(key, values, file.sweep.seed, wanted, steps_of(config), outcomes.append)
         engine.run()
         if isinstance(outcomes[0], RaysweepError):
             raise outcomes[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.preflight import slots_to_try
 from raysweep.search.domains import Choice
-from raysweep.search.space import Config
+from raysweep.search.space import Config, steps_of
 from raysweep.sweepfile import Sweep
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def forecast(sweep: Sweep, workload: Workload) -> dict[str, Any]:
         choice = choose(workload, device, lanes, sweep.precision, slots_to_try(sweep, "cpu"), _first(sweep))
         (method,) = workload.methods(1, device)
     seconds, configs = choice.seconds[choice.precision, choice.slots], furthest(sweep)
-    turns = sum(method.turns(sweep.numbers(config), int(config["steps"])) for config in configs) * sweep.rows
+    turns = sum(method.turns(sweep.numbers(config), steps_of(config)) for config in configs) * sweep.rows
     total = turns * seconds if configs else None
     return {**planned(sweep), "numerics": str(choice), "seconds_per_row_step": seconds, "seconds": total}
 
@@ -39,8 +39,8 @@ def planned(sweep: Sweep) -> dict[str, int | None]:
     configs = _grid(sweep)
     return {
         "trials": len(configs),
-        "row_steps_unshared": sum(int(config["steps"]) for config in configs) * sweep.rows,
-        "row_steps": sum(int(config["steps"]) for config in furthest(sweep)) * sweep.rows,
+        "row_steps_unshared": sum(steps_of(config) for config in configs) * sweep.rows,
+        "row_steps": sum(steps_of(config) for config in furthest(sweep)) * sweep.rows,
     }
 
 
@@ -49,7 +49,7 @@ def furthest(sweep: Sweep) -> list[Config]:
     space, found = sweep.parsed_space, dict[str, Config]()
     for config in _grid(sweep) if sweep.search.sampler == "grid" else ():
         key = space.config_key(config, without=("steps",))
-        if key not in found or found[key]["steps"] < config["steps"]:
+        if key not in found or steps_of(found[key]) < steps_of(config):
             found[key] = config
     return list(found.values())
 

@@ -107,7 +107,7 @@ def check_steps(sweep: Sweep, most: int | None) -> None:
     """No configuration has more steps than the method finds something to do for; None: it always does."""
     if most is None:
         return
-    domain = sweep.parsed_space["steps"].domain
+    domain = sweep.parsed_space.steps
     steps: Sequence[Any] = domain.values if isinstance(domain, Choice) else (domain.high,)
     if max(steps) > most:
         rule = f"must be at most {most}, as many components as a sample has: each step of a pursuit adds one"
@@ -119,12 +119,15 @@ def check_space(sweep: Sweep) -> None:
     from raysweep.methods import METHODS, Bound
 
     method, space = METHODS[sweep.method.name], sweep.parsed_space
-    bounds = {**method.hyperparameters_of(sweep.method.model_dump()), "steps": Bound(1, whole=True)}
+    steps = {"steps": Bound(1, whole=True)} if method.takes_steps else {}
+    bounds = {**method.hyperparameters_of(sweep.method.model_dump()), **steps}
     named = {"classifier": list(sweep.models.classifiers)} if sweep.models.classifiers else {}
     if "classifier" in bounds and not named:
         del bounds["classifier"]
     for parameter in space.parameters:
         key = f"space.{parameter.name}"
+        if parameter.name in method.refused:
+            raise InputError(method.refused[parameter.name], key=key)
         if parameter.name not in bounds:
             hint = did_you_mean(parameter.name, bounds)
             raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 EXCITE = ("am", "am_input", "am_expert")
 """Methods that make a unit's response as high, or as low, as they can."""
 GANS = ("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am")
+ATTRIBUTIONS = ("lrp", "sensitivity", "attribution")
 OF_MASKS = ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid")
 OF_GANS = ("seen_fd", "classifier_loss", "feature_fd", "kid", "fid")
 OF_EXCITERS = ("response_fd", "feature_fd", "kid", "fid")
 OBJECTIVES: dict[str, tuple[str, ...]] = dict.fromkeys(EXCITE, OF_EXCITERS)
 OBJECTIVES |= {"rde": OF_MASKS, "rde_pursuit": OF_MASKS}
+OBJECTIVES |= dict.fromkeys(ATTRIBUTIONS, ("rate_distortion",))
 OBJECTIVES |= dict.fromkeys(GANS, OF_GANS) | {"probegan_naive": OF_GANS[1:], "biggan": OF_GANS[:1]}
 """What each method can be scored by."""
 USES = {
@@ -50,9 +52,12 @@ def check_between_keys(sweep: Sweep) -> None:
             key="budget",
             suggestion="Write budget: {trials: 50}",
         )
-    if "steps" in space:
+    if sweep.method.name in ATTRIBUTIONS and sweep.stop.scheduler in ("asha", "median"):
+        rule = f"has no use with {sweep.method.name}, which takes no steps that a trial could be stopped between"
+        raise InputError(rule, key="stop.scheduler", value=sweep.stop.scheduler, suggestion="Use race, or none")
+    if "steps" in space or sweep.method.name in ATTRIBUTIONS:
         stop = sweep.stop.model_dump()
-        make_policy(stop.pop("scheduler"), space["steps"].domain, sweep.concurrency, sweep.examples, **stop)
+        make_policy(stop.pop("scheduler"), space.steps, sweep.concurrency, sweep.examples, **stop)
     _check_target(sweep)
     hosts = sweep.hosts
     if hosts.count is not None and hosts.max is not None:
@@ -127,6 +132,9 @@ def _check_target(sweep: Sweep) -> None:
         if getattr(target, name) is not None and sweep.method.name in EXCITE:
             rule = f"has no use with {sweep.method.name}, which explains no samples"
             raise InputError(rule, key=f"target.{name}", value=getattr(target, name))
+    if target.query is not None and sweep.method.name in ATTRIBUTIONS:
+        rule = f"has no use with {sweep.method.name}, which explains one unit's response"
+        raise InputError(rule, key="target.query", value=target.query)
     if target.query is not None and target.layer is not None:
         rule = "has no use with a query, which asks for what the network makes in the end"
         raise InputError(rule, key="target.layer", value=target.layer)
@@ -158,6 +166,9 @@ def _check_method(sweep: Sweep) -> None:
         if given is not None and not needed:
             what = f"{method.name} with fill: {fill}" if role == "inpainter" and fill else method.name
             raise InputError(f"has no use with {what}", key=f"models.{role}", value=given.source)
+    if models.judge is not None and method.name in ATTRIBUTIONS:
+        rule = f"has no use with {method.name}, whose heat maps show nothing that could be recognised"
+        raise InputError(rule, key="models.judge", value=models.judge.source)
     for index, one in enumerate(sweep.objective):
         if one.name not in OBJECTIVES[method.name]:
             rule = f"no objective of {method.name}"

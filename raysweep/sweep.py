@@ -160,7 +160,7 @@ def conduct(journal: Journal, ledger: Ledger, sweep: Sweep) -> Conductor:
     stop = sweep.stop
     policy = make_policy(
         stop.scheduler,
-        space["steps"].domain,
+        space.steps,
         sweep.concurrency,
         sweep.examples,
         min_steps=stop.min_steps,

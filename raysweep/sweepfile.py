@@ -91,20 +91,25 @@ class AmInputKeys(_Keys):
     bounds: Literal["data", "none"] = "data"
 
 
-class MaskKeys(_Keys):
-    """What methods that mask samples share.
+class ComponentKeys(_Keys):
+    """What methods that explain samples share: what may be removed of them as a whole, and what comes in its place.
 
     `components` are pixels, patches (of `patch` × `patch`), elements or channels; of radio maps buildings, measurements
     or buildings+measurements; a .npy file or `module:callable`.
     """
 
-    per: Literal["example", "class"] = "example"
     components: str = "pixels"
     patch: int = Field(4, ge=1)
     fill: Literal["gaussian", "constant", "mean", "blur", "inpainter", "phi_gt"] = "gaussian"
     fill_value: float = 0.0
     fill_share: float = Field(1.0, gt=0, le=1)
     blur: float = Field(2.0, gt=0)
+
+
+class MaskKeys(ComponentKeys):
+    """What methods that mask samples share: one mask for each example, or for each class."""
+
+    per: Literal["example", "class"] = "example"
 
 
 class RdeKeys(MaskKeys):
@@ -120,6 +125,30 @@ class PursuitKeys(MaskKeys):
     name: Literal["rde_pursuit"]
 
 
+class LrpKeys(ComponentKeys):
+    """Layer-wise relevance propagation; a `composite` is named, or lists {layers: rule} of which the first that fits
+    counts."""
+
+    name: Literal["lrp"]
+    composite: str | list[dict[str, str]] = "alpha_beta"
+    bias: Literal["absorb", "ignore", "spread"] = "absorb"
+    bounds: list[float] | None = Field(None, min_length=2, max_length=2)
+
+
+class SensitivityKeys(ComponentKeys):
+    """Squared gradients."""
+
+    name: Literal["sensitivity"]
+
+
+class CaptumKeys(ComponentKeys):
+    """What Captum attributes with, and every element of what it compares with."""
+
+    name: Literal["attribution"]
+    algorithm: Literal["saliency", "integrated_gradients", "guided_backprop", "occlusion"] = "saliency"
+    baseline: float = 0.0
+
+
 class GanKeys(_Keys):
     """Generators of classes: ProbeGAN, its naive baseline, its oracle, a conditional GAN, and a search in one.
 
@@ -131,7 +160,10 @@ class GanKeys(_Keys):
     trained: str | None = None
 
 
-MethodKeys = Annotated[AmKeys | AmInputKeys | RdeKeys | PursuitKeys | GanKeys, Field(discriminator="name")]
+MethodKeys = Annotated[
+    AmKeys | AmInputKeys | RdeKeys | PursuitKeys | LrpKeys | SensitivityKeys | CaptumKeys | GanKeys,
+    Field(discriminator="name"),
+]
 """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
 
 

@@ -28,6 +28,15 @@ target: bar
 space: {lr: 0.1, sparsity_weight: 0.1, steps: 9}
 objective: [distortion, sparsity]
 """
+LRP = """\
+name: mine
+method: {name: lrp, components: elements}
+models: {classifier: nets:classifier}
+data: images.npz
+target: bar
+space: {alpha: 2}
+objective: rate_distortion
+"""
 
 
 @pytest.fixture
@@ -94,6 +103,29 @@ def test_what_does_not_belong_to_rate_distortion_explanations_is_refused(
     path: Path, override: str, message: str
 ) -> None:
     assert message in refusal(path, RDE, override)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("space.beta=0.5", "space.beta: must be left out: α − β is 1 in LRP, so beta is alpha − 1"),
+        ("space.alpha=0.5", "space.alpha: must be at least 1 (found 0.5)"),
+        ("space.steps=10", "space.steps: must be left out: a heat map is computed, in no steps"),
+        ("space.epsilon=0.1", "space.epsilon: no hyper-parameter of lrp"),
+        ("space.alfa=2", "space.alfa: no hyper-parameter of lrp. Did you mean 'alpha'?"),
+        ("method.composite=alpha_bta", "method.composite: no such composite (found 'alpha_bta'). Did you mean"),
+        ("method.composite=[{any: alpa_beta}]", "method.composite.0: no such rule of LRP (found 'alpa_beta'). Did"),
+        ("method.composite=[{dense: epsilon}]", "method.composite: must end with {any: rule}"),
+        ("method.bias=absorbed", "method.bias: no such choice (found 'absorbed'). Did you mean 'absorb'?"),
+        ("method.per=class", "method.per: unknown key"),
+        ("stop.scheduler=asha", "stop.scheduler: has no use with lrp, which takes no steps that a trial could be"),
+        ("objective=sparsity", "objective: no objective of lrp (found 'sparsity')"),
+        ("models.judge=nets:judge", "models.judge: has no use with lrp, whose heat maps show nothing"),
+        ("target={query: darken}", "target.query: has no use with lrp, which explains one unit's response"),
+    ],
+)
+def test_what_does_not_belong_to_relevance_is_refused(path: Path, override: str, message: str) -> None:
+    assert message in refusal(path, LRP, override)
 
 
 def test_a_relaxed_mask_has_no_temperature(path: Path) -> None:

@@ -362,6 +362,7 @@ def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
         "am-vocal-minimise": 27,
         "am-vocal": 27,
         "probegan-cifar10": 6,
+        "lrp-fashion": 9,
         "probegan-fashion": 10,
         "probegan-fashion-smoke": 2,
         "probegan-marker": 12,

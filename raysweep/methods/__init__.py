@@ -10,11 +10,14 @@ from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.am_expert import ExpertMaximisation
 from raysweep.methods.am_input import InputMaximisation
 from raysweep.methods.biggan_am import BigGanAm
+from raysweep.methods.captum import CaptumAttribution
+from raysweep.methods.lrp import Lrp
 from raysweep.methods.method import Bound, Method, Rows, State, by_row
 from raysweep.methods.probegan import BigGan, Naive, Oracle, ProbeGan
 from raysweep.methods.pursuit import MatchingPursuit
 from raysweep.methods.rde import RateDistortion
 from raysweep.methods.row_method import Loss, RowMethod
+from raysweep.methods.sensitivity import Sensitivity
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -24,6 +27,9 @@ METHODS: dict[str, type[Method]] = {
         ExpertMaximisation,
         RateDistortion,
         MatchingPursuit,
+        Sensitivity,
+        Lrp,
+        CaptumAttribution,
         ProbeGan,
         Naive,
         Oracle,

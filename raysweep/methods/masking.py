@@ -123,7 +123,7 @@ class Masking:
     def largest(self, mask: Tensor, sample: Tensor, share: float) -> Tensor:
         """The binary masks [B, C] of the `share` of each sample's components with the largest values."""
         present = self.components.present(sample)
-        order = torch.where(present, mask, -1).argsort(dim=1, descending=True, stable=True)
+        order = torch.where(present, mask, -torch.inf).argsort(dim=1, descending=True, stable=True)
         wanted = (share * present.sum(dim=1)).round()[:, None]
         place = torch.arange(mask.shape[1], device=mask.device)
         return torch.zeros_like(mask).scatter_(1, order, (place < wanted).to(mask))

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -120,7 +120,8 @@ class Method(ABC):
     """An explanation that is found step by step, one set of parameters a row.
 
     No method may let a row depend on another: no batch statistics, no means over rows, no joint stopping.
-    `hyperparameters` names what a configuration must give beside `steps`; each is a number within its bound.
+    `hyperparameters` names what a configuration must give beside `steps`, which are left out where a method takes none;
+    each is a number within its bound.
     """
 
     name: str
@@ -129,6 +130,10 @@ class Method(ABC):
     """The hyper-parameter that says how many turns a step takes; None: one."""
     needs_samples: bool = False
     """Whether it needs samples of the data: to explain them, or to start from."""
+    takes_steps: bool = True
+    """Whether it goes on step by step, so that a space says how many; else one turn of a lane is all that it makes."""
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Names that a space may not give, and what to tell who gives them."""
     trains: bool = False
     """Whether it trains networks, a row being a whole training, and explanations what these make."""
     shows_target: bool = False

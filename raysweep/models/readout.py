@@ -10,7 +10,7 @@ from torch import nn
 from raysweep.errors import InputError, nearest
 
 PENULTIMATE = "penultimate"
-_CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
+CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
 
 
 class _Reached(Exception):
@@ -43,6 +43,11 @@ class Readout(nn.Module):
             self._name, self._takes_input = self._find(layer)
 
     @property
+    def watched(self) -> tuple[str | None, bool]:
+        """The layer that is read by its full name (None: the output), and whether it is the layer's input."""
+        return self._name, self._takes_input
+
+    @property
     def reads(self) -> str:
         """What is read, in words."""
         what = "the output" if self._name is None else f"{'the input of ' * self._takes_input}{self._name}"
@@ -52,7 +57,7 @@ class Readout(nn.Module):
         value, last_axis = (self.module(x), False) if self._name is None else self._capture(x, self._name)
         if not isinstance(value, torch.Tensor) or value.ndim == 0:
             raise InputError("must give one tensor", key=self.key, value=f"{self.reads}: {type(value).__name__}")
-        units = _per_unit(value, last_axis)
+        units = per_unit(value, last_axis)
         if self.unit is None:
             return units
         count = units.shape[1]
@@ -74,7 +79,7 @@ class Readout(nn.Module):
         try:
             self.module(x)
         except _Reached:
-            return found[0], isinstance(layer, _CHANNELS_LAST)
+            return found[0], isinstance(layer, CHANNELS_LAST)
         finally:
             hook.remove()
         raise InputError("layer must be one that runs", key=f"{self.key}.layer", value=name)
@@ -128,7 +133,8 @@ def last_linear(module: nn.Module) -> str | None:
     return names[-1] if names else None
 
 
-def _per_unit(value: torch.Tensor, last_axis: bool) -> torch.Tensor:
+def per_unit(value: torch.Tensor, last_axis: bool) -> torch.Tensor:
+    """What is read of a layer [B, ...], all of its units [B, D]."""
     if value.ndim == 1:
         return value[:, None]
     if value.ndim == 2:

@@ -14,6 +14,8 @@ SEEN_THROUGH = 0.3
 """How much of the sample shows through it."""
 UNSEEN = np.array([0.93, 0.45, 0.05], dtype=np.float32)
 """The colour of the frame around a class that was never shown."""
+FOR, AGAINST = np.array([0.78, 0.07, 0.16], dtype=np.float32), np.array([0.10, 0.27, 0.68], dtype=np.float32)
+"""The colours of what speaks for a score and of what speaks against it; what does neither is white."""
 STRIPS = ("image", "logmel")
 """Media whose pictures can be put side by side."""
 
@@ -23,10 +25,13 @@ def looked_at(tensors: Mapping[str, np.ndarray], media: str) -> np.ndarray:
 
     Of masks over images the images [N, 3, H, W], in colour where the mask removes; over spectra [N, 4, F], the spectrum
     above its mask; over radio maps that a network continues [N, 9, H, W], see `planes_of`; of other masks the masks. Of
-    generators of classes a strip of samples for each class, [C, ..., H, K W].
+    heat maps of images these beside the images, in colour [N, 3, H, 2 W]; of spectra heat that speaks for the score, as
+    a mask is; of other heat maps the heat. Of generators of classes a strip of samples for each, [C, ..., H, K W].
     """
     if "classes" in tensors and media in STRIPS:
         return of_classes(tensors["classes"], tensors["unseen"], framed=media == "image")
+    if "heat" in tensors:
+        return _of_heat(tensors["sample"], tensors["heat"], media)
     if "mask" not in tensors:
         return tensors["explanation"]
     if media == "radio" and "area" in tensors:
@@ -57,6 +62,24 @@ def of_classes(classes: np.ndarray, unseen: np.ndarray, framed: bool) -> np.ndar
     found[unseen] = UNSEEN[:, None, None]
     found[:, :, 1:-1, 1:-1] = strips
     return found
+
+
+def signed_colours(heat: np.ndarray) -> np.ndarray:
+    """Heat maps [N, C, H, W], summed over channels, in colour [N, 3, H, W]: each in units of its own largest heat."""
+    total = heat.sum(axis=1, keepdims=True)
+    share = total / np.maximum(np.abs(total).max(axis=(1, 2, 3), keepdims=True), np.finfo(np.float32).tiny)
+    colour = np.where(share > 0, FOR[:, None, None], AGAINST[:, None, None])
+    return np.asarray(1 - np.abs(share) * (1 - colour), dtype=np.float32)
+
+
+def _of_heat(sample: np.ndarray, heat: np.ndarray, media: str) -> np.ndarray:
+    if media == "image":
+        colour = np.broadcast_to(sample, (len(sample), 3, *sample.shape[2:]))
+        return np.concatenate([colour, signed_colours(heat)], axis=3)
+    if media == "spectrum":
+        speaks = np.maximum(heat, 0)
+        return np.concatenate([sample, speaks / np.maximum(speaks.max(axis=(1, 2), keepdims=True), 1e-12)], axis=1)
+    return heat
 
 
 def over_images(sample: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from raysweep.search.budget import Budget, Covered, Used
 from raysweep.search.domains import Choice
 from raysweep.search.outcomes import Outcome
 from raysweep.search.policies import Decision, Policy, TrialView
-from raysweep.search.space import Config, Space
+from raysweep.search.space import Config, Space, steps_of
 from raysweep.search.suggest import Finished, Suggestions, Waiting
 
 Next = Trial | Literal["wait", "finished"]
@@ -114,7 +114,7 @@ class Conductor:
     @property
     def step_counts(self) -> tuple[int, ...]:
         """The steps that trials of one trajectory can differ in, ascending; none where `steps` is a range."""
-        domain = self.space["steps"].domain
+        domain = self.space.steps
         steps = domain.values if isinstance(domain, Choice) else ()
         return tuple(sorted(int(step) for step in steps if isinstance(step, (int, float))))
 
@@ -259,7 +259,7 @@ class Conductor:
     def _plan(self, config: Config) -> Trial:
         number, key = len(self.ledger.trials), self._key_of(config)
         twin = self.ledger.twin(key)
-        self._append("planned", number=number, key=key, config=config, target=int(config["steps"]))
+        self._append("planned", number=number, key=key, config=config, target=steps_of(config))
         if twin is not None:
             for milestone in twin.milestones:
                 self._append(

@@ -16,6 +16,13 @@ from raysweep.errors import InputError, did_you_mean
 from raysweep.search.domains import Choice, Domain, Fixed, Integers, Scalar, parse_domain, same
 
 Config: TypeAlias = "dict[str, Any]"
+ONE_PASS = 1
+"""Steps of a configuration that says nothing of them: the one pass of a method that takes none."""
+
+
+def steps_of(config: Config) -> int:
+    """How many steps a configuration takes."""
+    return int(config.get("steps", ONE_PASS))
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,11 @@ class Space:
     def free(self) -> tuple[Parameter, ...]:
         """The parameters that vary."""
         return tuple(parameter for parameter in self.parameters if not isinstance(parameter.domain, Fixed))
+
+    @property
+    def steps(self) -> Domain:
+        """How many steps configurations take."""
+        return self["steps"].domain if "steps" in self else Fixed((ONE_PASS,))
 
     @property
     def conditional(self) -> bool:

@@ -44,6 +44,12 @@ def test_elements_of_no_component_are_always_kept_or_always_filled() -> None:
     assert components.present(torch.tensor([0, 0])).tolist() == [[True, True]] * 2
 
 
+def test_what_elements_are_worth_is_summed_over_each_component() -> None:
+    components = Components(torch.tensor([[[0, 0, 1]], [[1, KEPT, 0]]]), (1, 3))
+    heat = torch.tensor([[[1.0, 2.0, -4.0]], [[8.0, 16.0, 32.0]]])
+    assert components.gather(heat, torch.tensor([0, 1])).tolist() == [[3.0, -4.0], [32.0, 8.0]]
+
+
 def test_components_that_others_have_do_not_count_for_a_sample() -> None:
     components = Components(torch.tensor([[[0, 1, 2]], [[KEPT, 1, KEPT]]]), (1, 3))
     assert components.most == 3

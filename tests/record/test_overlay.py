@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raysweep.record.overlay import REMOVED, SEEN_THROUGH, UNSEEN, glimpsed, looked_at
+from raysweep.record.overlay import AGAINST, FOR, REMOVED, SEEN_THROUGH, UNSEEN, glimpsed, looked_at
 from raysweep.record.sheets import pictures
 from raysweep.record.spectra import GROUND, KEPT, MAGNITUDE
 from raysweep.record.spectra import REMOVED as UNIMPORTANT
@@ -21,6 +21,18 @@ def test_what_a_mask_keeps_is_the_image_and_what_it_removes_shows_through_a_colo
     seen = looked_at({"explanation": sample, "sample": sample, "mask": mask}, "image")
     np.testing.assert_allclose(seen[0, :, 0, 0], 0.8)
     np.testing.assert_allclose(seen[0, :, 0, 1], SEEN_THROUGH * 0.8 + (1 - SEEN_THROUGH) * REMOVED, rtol=1e-6)
+
+
+def test_heat_lies_beside_its_image_in_red_where_it_speaks_for_the_score_and_in_blue_where_against() -> None:
+    sample = np.full((2, 1, 1, 3), 0.5)
+    heat = np.array([[2.0, -1.0, 0.0], [0.0, 0.0, 0.0]]).reshape(2, 1, 1, 3)
+    seen = looked_at({"explanation": heat, "sample": sample, "heat": heat}, "image")
+    assert seen.shape == (2, 3, 1, 6)
+    np.testing.assert_allclose(seen[:, :, :, :3], 0.5)
+    np.testing.assert_allclose(seen[0, :, 0, 3], FOR, rtol=1e-6)
+    np.testing.assert_allclose(seen[0, :, 0, 4], 0.5 + 0.5 * AGAINST, rtol=1e-6)
+    assert (seen[0, :, 0, 5] == 1).all()
+    assert (seen[1, :, 0, 3:] == 1).all()
 
 
 def test_classes_are_strips_of_samples_and_the_unseen_one_is_framed() -> None:

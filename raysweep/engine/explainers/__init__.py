@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from raysweep.engine.explainers.am import AmExplainer
 from raysweep.engine.explainers.am_input import ExpertExplainer, InputExplainer
+from raysweep.engine.explainers.attribution import CaptumExplainer, LrpExplainer, SensitivityExplainer
 from raysweep.engine.explainers.explainer import Explainer, Found
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.explainers.rde import PursuitExplainer, RdeExplainer
@@ -19,6 +20,9 @@ EXPLAINERS: dict[str, type[Explainer]] = {
     "am_expert": ExpertExplainer,
     "rde": RdeExplainer,
     "rde_pursuit": PursuitExplainer,
+    "lrp": LrpExplainer,
+    "sensitivity": SensitivityExplainer,
+    "attribution": CaptumExplainer,
     **{name: GanExplainer for name, method in METHODS.items() if method.trains},
 }
 

@@ -79,7 +79,7 @@ class MaskExplainer(Explainer):
 
     def check(self, data: Dataset | None) -> None:
         """Read a score and pass its gradient back, each row for itself; paint; group."""
-        readout, two = self._readout(self.workload.classifier.module), self.example
+        readout, two = self.scores(self.workload.classifier.module), self.example
         check_rows_independent(readout, two, key="models.classifier")
         check_gradient(readout, two, key="models.classifier")
         if self.workload.inpainter is not None:
@@ -95,9 +95,9 @@ class MaskExplainer(Explainer):
         """The method, with networks of its own."""
         module, layer = self.workload.classifier.module, self.workload.spec.layer
         keep = (layer,) if layer else ()
-        classifier = prepare(module, dtype, keep=keep, example=self.example, read=self._readout)
+        classifier = prepare(module, dtype, keep=keep, example=self.example, read=self.scores)
         masking = Masking(
-            scores=self._readout(classifier.to(device)),
+            scores=self.scores(classifier.to(device)),
             fill=self._fill(dtype).to(device),
             explained=self.explained.to(device),
             components=self.components.to(device),
@@ -108,26 +108,14 @@ class MaskExplainer(Explainer):
 
     def found(self, show: Showing, kept: dict[str, Tensor], values: dict[str, float]) -> Found:
         """Obfuscations, masks over the samples' elements, and what the masks cost and keep."""
-        masking, seed = show.method.masking, self.workload.spec.seed
         example, mask = kept["example"], kept["mask"]
         importance = kept.get("importance", mask)
-
-        def expected(draws: int, of: Tensor, share: float | None = None) -> np.ndarray:
-            """The mean distortion [N] of so many draws."""
-
-            def evaluated(row: dict[str, Tensor], draw: int) -> Tensor:
-                distortion: Tensor = masking.evaluated(**row, seed=seed, draw=draw, drawn=self.drawn, share=share)
-                return distortion
-
-            rows = {"mask": of, "example": example}
-            return np.mean([show.batched(partial(evaluated, draw=draw), rows) for draw in range(draws)], axis=0)
-
         first = self.explained.first[example]
-        curve = np.stack([expected(CURVE_DRAWS, importance, share) for share in np.linspace(0, 1, RATES)], axis=1)
+        curve = self.curve(show, importance, example)
         numbers = {
-            "distortion": expected(DRAWS, mask),
+            "distortion": self._expected(show, mask, example, DRAWS),
             "sparsity": self.components.share(mask, first).double().numpy(),
-            "rate_distortion": np.trapezoid(curve, dx=1 / (RATES - 1), axis=1),
+            "rate_distortion": area_under(curve),
             "collapsed": collapsed(mask, self.components.present(first)).numpy(),
         }
         explanation = show.batched(show.method.explain, {"mask": mask, "example": example})
@@ -140,6 +128,24 @@ class MaskExplainer(Explainer):
         if self.workload.spec.query is not None:
             tensors |= self._maps(show, tensors["sample"], explanation)
         return Found(explanation, tensors, numbers)
+
+    def curve(self, show: Showing, importance: Tensor, example: Tensor) -> np.ndarray:
+        """Distortions [N, RATES] when only the most important components are kept, from none of them to all."""
+        shares = np.linspace(0, 1, RATES)
+        return np.stack([self._expected(show, importance, example, CURVE_DRAWS, share) for share in shares], axis=1)
+
+    def _expected(
+        self, show: Showing, mask: Tensor, example: Tensor, draws: int, share: float | None = None
+    ) -> np.ndarray:
+        """The mean distortion [N] of so many draws."""
+        masking, seed = show.method.masking, self.workload.spec.seed
+
+        def evaluated(row: dict[str, Tensor], draw: int) -> Tensor:
+            distortion: Tensor = masking.evaluated(**row, seed=seed, draw=draw, drawn=self.drawn, share=share)
+            return distortion
+
+        rows = {"mask": mask, "example": example}
+        return np.mean([show.batched(partial(evaluated, draw=draw), rows) for draw in range(draws)], axis=0)
 
     def _maps(self, show: Showing, sample: np.ndarray, obfuscation: np.ndarray) -> dict[str, np.ndarray]:
         """What the network makes of samples and of their obfuscations [N, C, H, W], and where it is asked about."""
@@ -170,7 +176,7 @@ class MaskExplainer(Explainer):
         """The chosen samples, each for itself or by their classes."""
         x = torch.from_numpy(self.workload.data.x[self.chosen])
         first, count = torch.arange(len(x)), torch.ones(len(x), dtype=torch.int64)
-        if self.workload.spec.options["per"] == "class":
+        if self.workload.spec.options.get("per") == "class":
             assert self.workload.data.y is not None
             count = torch.from_numpy(np.bincount(self.workload.data.y))
             first = count.cumsum(0) - count
@@ -183,7 +189,7 @@ class MaskExplainer(Explainer):
             return None
         if spec.each is None:
             return torch.full((len(x),), workload.unit)
-        scores = self._readout(workload.classifier.module)
+        scores = self.scores(workload.classifier.module)
         if spec.each == "predicted":
             with torch.no_grad():
                 return torch.cat([scores(like(part, scores.module)).argmax(dim=1).cpu() for part in x.split(BATCH)])
@@ -192,7 +198,7 @@ class MaskExplainer(Explainer):
         units = [class_unit(label, names, outputs, "target.each") for label in workload.data.classes]
         return torch.tensor(units)[torch.from_numpy(workload.data.y[self.chosen])]
 
-    def _readout(self, module: nn.Module) -> Readout:
+    def scores(self, module: nn.Module) -> Readout:
         """All scores of a classifier; of a network that makes a map, the area's."""
         if self.workload.spec.query is not None:
             return self.workload.readout(module)
@@ -252,6 +258,11 @@ class PursuitExplainer(MaskExplainer):
     def masked(self, masking: Masking) -> MatchingPursuit:
         """Matching pursuit."""
         return MatchingPursuit(masking)
+
+
+def area_under(curve: np.ndarray) -> np.ndarray:
+    """[N] of curves [N, RATES] over the share that is kept."""
+    return np.asarray(np.trapezoid(curve, dx=1 / (RATES - 1), axis=1))
 
 
 def collapsed(mask: Tensor, present: Tensor) -> Tensor:

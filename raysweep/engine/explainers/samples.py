@@ -22,7 +22,7 @@ def choose(spec: WorkloadSpec, data: Dataset) -> np.ndarray:
     """
     order = np.random.Generator(np.random.Philox(key=spec.seed)).permutation(len(data.x))
     order = order[np.argsort(order >= data.heard, kind="stable")]  # those that can be heard come first
-    return _classes(order, spec, data) if spec.options["per"] == "class" else _examples(order, spec, data)
+    return _classes(order, spec, data) if spec.options.get("per") == "class" else _examples(order, spec, data)
 
 
 def label_of(spec: WorkloadSpec, data: Dataset) -> int | None:

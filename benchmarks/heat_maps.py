@@ -1,0 +1,114 @@
+"""How many more heat maps a second do lanes make than a loop over single images?
+
+    python benchmarks/heat_maps.py [--job jobs/lrp-fashion.yaml] [--examples 256] [--rounds 3] [--slots 32 64 128]
+        [--json out.json] [--set key=value …]
+
+The *loop* explains one image after the other with the same rules, as scripts do; the *lanes* are the engine's, one for
+each CPU, with rows of all the job's configurations. Both take all configurations of the grid on the same images, in
+float32; loading and scoring are left out of both. What the two find is compared too. On a busy machine look at the heat
+maps per CPU second, of which the loop uses one a second and the lanes as many as there are CPUs.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # as on a host; read when torch is imported
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import JOBS, cpus, parser_of, say, table, write_json
+from torch import Tensor
+
+from raysweep.engine.engine import Engine
+from raysweep.engine.trajectory import kept
+from raysweep.engine.workload import Workload
+from raysweep.methods.attribution import Attribution
+from raysweep.methods.method import Rows
+from raysweep.preflight import workload_spec
+from raysweep.sweepfile import load_sweep
+
+CPU = torch.device("cpu")
+
+
+def looped(method: Attribution, configs: list[dict[str, float]], examples: int) -> tuple[Tensor, tuple[float, float]]:
+    """Heat maps [configurations, N, ...] one image at a time, and the seconds that they took, and of the CPUs."""
+    explained, found = method.masking.explained, []
+    assert explained.unit is not None
+    began = time.perf_counter(), time.process_time()
+    for config in configs:
+        values = method.complete(config)
+        for example in range(examples):
+            rows = Rows.of(0, range(example, example + 1), values, method.dtype)
+            sample = explained.first[example : example + 1]
+            heat, _ = method.heat(explained.x[sample], explained.unit[sample], rows)
+            found.append(heat[0])
+    seconds = time.perf_counter() - began[0], time.process_time() - began[1]
+    return torch.stack(found).unflatten(0, (len(configs), examples)), seconds
+
+
+def in_lanes(
+    methods: list[Attribution], configs: list[dict[str, float]], examples: int, slots: int
+) -> tuple[Tensor, tuple[float, float]]:
+    """The same by the engine."""
+    engine = Engine(methods, slots)
+    found: list[Any] = [None] * len(configs)
+    began = time.perf_counter(), time.process_time()
+    for place, config in enumerate(configs):
+        engine.advance(str(place), config, 0, range(examples), 1, partial(found.__setitem__, place))
+
+    def work(lane: int) -> None:
+        while engine.step_lane(lane):
+            pass
+
+    with ThreadPoolExecutor(len(methods)) as pool:
+        list(pool.map(work, range(len(methods))))
+    seconds = time.perf_counter() - began[0], time.process_time() - began[1]
+    return torch.stack([kept(state)["heat"] for state in found]), seconds
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--job", type=Path, default=JOBS / "lrp-fashion.yaml")
+    parser.add_argument("--examples", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--slots", type=int, nargs="+", default=[32, 64, 128])
+    args = parser.parse_args()
+    file = load_sweep(args.job, [*args.set, f"examples={args.examples}"])
+    workload = Workload(workload_spec(file))
+    configs = [file.sweep.numbers(config) for config in file.sweep.parsed_space.grid()]
+    built: list[Any] = workload.methods(cpus(), CPU, "float32")
+    count = len(configs) * args.examples
+    looped(built[0], configs[:1], 4)
+    speeds: dict[str, list[tuple[float, float]]] = {"loop": []} | {f"lanes of {slots}": [] for slots in args.slots}
+    furthest = 0.0
+    for one in range(args.rounds):
+        alone, seconds = looped(built[0], configs, args.examples)
+        speeds["loop"].append((count / seconds[0], count / seconds[1]))
+        for slots in args.slots:
+            made, seconds = in_lanes(built, configs, args.examples, slots)
+            speeds[f"lanes of {slots}"].append((count / seconds[0], count / seconds[1]))
+            furthest = max(furthest, float((made - alone).abs().max() / alone.abs().max()))
+        say(
+            f"round {one + 1}: "
+            + ", ".join(f"{name} {each[-1][0]:,.0f} ({each[-1][1]:,.0f})" for name, each in speeds.items())
+        )
+        write_json(args.json, {"speeds": speeds, "furthest": furthest, "examples": args.examples, "cpus": cpus()})
+    medians = {name: [statistics.median(kind) for kind in zip(*each, strict=True)] for name, each in speeds.items()}
+    loop = medians["loop"]
+    rows = [
+        [name, f"{wall:,.0f}", f"{wall / loop[0]:.1f}", f"{cpu:,.0f}", f"{cpu / loop[1]:.1f}"]
+        for name, (wall, cpu) in medians.items()
+    ]
+    print(table(["", "heat maps a second", "times the loop", "per CPU second", "times the loop"], rows))
+    print(f"\n{count} heat maps each, {cpus()} CPUs; they differ by {furthest:.1e} of the largest heat at most.")
+
+
+if __name__ == "__main__":
+    main()
