@@ -38,6 +38,10 @@ class RowMethod(Method):
     def loss(self, params: Tensor, rows: Rows) -> Loss:
         """Each row's loss at `params`."""
 
+    def rate(self, rows: Rows) -> Tensor:
+        """Each row's learning rate [B], which may depend on its own step."""
+        return rows["lr"]
+
     def project(self, params: Tensor) -> Tensor:
         """The parameters after an update, brought back to where they may lie; by default anywhere."""
         return params
@@ -78,7 +82,7 @@ class RowMethod(Method):
         if before and fresh:
             new = self.remember(None, params, seen)
             after = {name: by_row(rows.step == 0, value, after[name]) for name, value in new.items()}
-        params, first, second = adam_step(params, gradient, first, second, rows["lr"], rows.step)
+        params, first, second = adam_step(params, gradient, first, second, self.rate(rows), rows.step)
         kept = {f"kept.{name}": value for name, value in after.items()}
         return {"params": self.project(params), "first": first, "second": second, **kept}
 

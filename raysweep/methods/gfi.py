@@ -1,0 +1,184 @@
+"""Guided feature inversion: which part of an image a layer has kept, and which part a class is seen in.
+
+Φ(x, m) = x ⊙ m + p ⊙ (1 − m),   p a blurred x,   m = Σ_k ω_k f_k^{l₁}(x), upsampled,   ω ≥ 0
+
+    first  L_inv(ω) = ‖f^l(Φ(x, m)) − f^l(x)‖² + γ‖ω‖
+    then   L_target(ω) = −f_c(Φ(x, m)) + λ f_c(Φ(x, 1 − m)) + δ‖ω‖
+
+Du, Liu, Song, Hu, *Towards explanation of DNN-based prediction with guided feature inversion*, KDD 2018. ‖ω‖ is the ℓ₁
+norm, f_c the pre-softmax score and the inversion's error a sum. The authors' code (`mndu/guided-feature-inversion`) has
+ω's squared ℓ₂ norm, the softmax, and an error relative to ‖f^l(x)‖²: `norm`, `score` and `error` say which. As there,
+one Adam makes both parts' steps, its rate halves every so many steps, and m becomes (m − min)/max of each image; where
+maps are signed, (m − min)/(max − min), so that it lies in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from raysweep.errors import InputError, did_you_mean
+from raysweep.methods.method import Bound, Rows, by_row
+from raysweep.methods.row_method import Loss, RowMethod
+from raysweep.models.taps import Taps
+
+Norm = Literal["l1", "squared"]
+Score = Literal["logit", "softmax"]
+Error = Literal["sum", "relative"]
+EPSILON = 1e-12
+"""A mask that is nowhere above this covers nothing, and is 0."""
+
+
+class GuidedFeatureInversion(RowMethod):
+    """One vector ω of channel weights per row, moved until its mask keeps what a class is seen in.
+
+    Args:
+        network: the classifier; images [N, C, H, W] to scores.
+        samples: the images that are explained, on the network's device, [N, C, H, W]; row e is of image e.
+        unit: the explained class of each image, int64 [N].
+        layers: names of layers l, of which `layer` chooses one.
+        guides: names of layers l₁ with maps [N, K, h, w], of which `guide` chooses one.
+        norm: of ω, "l1" or "squared".
+        score: f_c, "logit" or "softmax".
+        error: of the inversion, "sum" or "relative".
+        batch: images that are read together.
+        dtype: of ω and the losses; the network may have another.
+    """
+
+    name = "gfi"
+    explains_samples = True
+    hyperparameters = {  # noqa: RUF012
+        "lr": Bound(0, open=True, default=0.01, usual=0.01),
+        "halving": Bound(0, whole=True, default=10, usual=10),
+        "inversion_steps": Bound(0, whole=True, default=11, usual=11),
+        "inversion_norm_weight": Bound(0, default=5.0, usual=5.0),
+        "norm_weight": Bound(0, default=2.0, usual=2.0),
+        "background_weight": Bound(0, default=1.0, usual=1.0),
+        "blur": Bound(0, default=11.0, usual=3.0),
+        "initial_weight": Bound(0, default=0.1, usual=0.1),
+        "layer": Bound(0, whole=True, default=0, usual=0),
+        "guide": Bound(0, whole=True, default=0, usual=0),
+    }
+
+    def __init__(
+        self,
+        network: nn.Module,
+        samples: Tensor,
+        unit: Tensor,
+        layers: Sequence[str],
+        guides: Sequence[str],
+        norm: Norm = "l1",
+        score: Score = "logit",
+        error: Error = "sum",
+        batch: int = 16,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        for key, value, choices in (
+            ("norm", norm, get_args(Norm)),
+            ("score", score, get_args(Score)),
+            ("error", error, get_args(Error)),
+        ):
+            if value not in choices:
+                hint = did_you_mean(value, choices)
+                raise InputError("no such option", key=f"method.{key}", value=value, suggestion=hint)
+        self.taps = Taps(network, [*layers, *guides])
+        self.samples, self.unit, self.layers, self.guides = samples, unit, tuple(layers), tuple(guides)
+        self.norm, self.score, self.error, self.dtype = norm, score, error, dtype
+        self.network_dtype = next((p.dtype for p in network.parameters()), dtype)
+        self.reads = self._read(batch)
+        """What the layers make of every image, [N, ...] each."""
+        for name in guides:
+            if self.reads[name].dim() != 4:
+                rule = "must be a layer with maps: a mask over the image is made of them"
+                raise InputError(rule, key="method.guide", value=f"{name} gives {list(self.reads[name].shape[1:])}")
+
+    def start(self, rows: Rows) -> Tensor:
+        """ω₀, the same for every channel."""
+        channels = max(self.reads[name].shape[1] for name in self.guides)
+        return rows["initial_weight"].to(self.dtype)[:, None].expand(-1, channels).clone()
+
+    def rate(self, rows: Rows) -> Tensor:
+        """The learning rate, which halves every `halving` steps; 0: never."""
+        halvings = torch.where(rows["halving"] > 0, rows.step // rows["halving"].clamp(min=1), 0)
+        return rows["lr"] * 0.5**halvings
+
+    def loss(self, params: Tensor, rows: Rows) -> Loss:
+        """L_inv of rows in their first steps, L_target of the others."""
+        image = rows.example % len(self.samples)
+        x, mask = self.samples[image].to(self.dtype), self.mask(params, rows, image)
+        hidden = blurred(x, rows["blur"].to(self.dtype))
+        values, scores = self._network(x * mask + hidden * (1 - mask))
+        kept = self._of_class(scores, image)
+        inverting = rows.step < rows["inversion_steps"]
+        norm = (params.abs() if self.norm == "l1" else params.square()).sum(dim=1)
+        error = torch.stack([self._distance(values[name], name, image) for name in self.layers])
+        error = error.gather(0, rows["layer"].long()[None])[0]
+        first = error + rows["inversion_norm_weight"] * norm
+        background = torch.zeros_like(kept)
+        if not inverting.all():
+            _, scores = self._network(x * (1 - mask) + hidden * mask)
+            background = self._of_class(scores, image)
+        second = -kept + rows["background_weight"] * background + rows["norm_weight"] * norm
+        seen = {"mask": mask, "kept": kept, "background": background, "error": error, "example": rows.example}
+        return Loss(torch.where(inverting, first, second), seen)
+
+    def project(self, params: Tensor) -> Tensor:
+        """ω ≥ 0."""
+        return params.clamp(min=0)
+
+    def remember(self, kept: dict[str, Tensor] | None, params: Tensor, seen: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The last mask [B, 1, H, W], and what was seen with it."""
+        return {"weights": params, **seen}
+
+    def explain(self, kept: dict[str, Tensor]) -> Tensor:
+        """x ⊙ m, what the mask shows of each row's image."""
+        return self.samples[kept["example"] % len(self.samples)].to(self.dtype) * kept["mask"]
+
+    def mask(self, weights: Tensor, rows: Rows, image: Tensor) -> Tensor:
+        """m between 0 and 1, [B, 1, H, W]."""
+        size = self.samples.shape[2:]
+        found = torch.empty(0)
+        for place, name in enumerate(self.guides):
+            maps = self.reads[name][image]
+            m = torch.einsum("bk,bkhw->bhw", weights[:, : maps.shape[1]], maps)[:, None]
+            m = functional.interpolate(m, size=size, mode="bilinear", align_corners=True)
+            found = by_row(rows["guide"] == place, m, found) if place else m
+        low, high = found.amin(dim=(2, 3), keepdim=True), found.amax(dim=(2, 3), keepdim=True)
+        span = high - low.clamp(max=0)
+        return torch.where(span > EPSILON, (found - low) / span.clamp(min=EPSILON), 0.0)
+
+    def _distance(self, value: Tensor, name: str, image: Tensor) -> Tensor:
+        """‖f^l(Φ) − f^l(x)‖² [B]."""
+        wanted = self.reads[name][image]
+        error = (value - wanted).square().flatten(1).sum(dim=1)
+        return error / wanted.square().flatten(1).sum(dim=1) if self.error == "relative" else error
+
+    def _of_class(self, scores: Tensor, image: Tensor) -> Tensor:
+        scores = scores.softmax(dim=1) if self.score == "softmax" else scores
+        return scores.gather(1, self.unit[image][:, None])[:, 0]
+
+    def _network(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        values, scores = self.taps(x.to(self.network_dtype))
+        return {name: value.to(self.dtype) for name, value in values.items()}, scores.to(self.dtype)
+
+    def _read(self, batch: int) -> dict[str, Tensor]:
+        with torch.no_grad():
+            parts = [self._network(part)[0] for part in self.samples.split(batch)]
+        return {name: torch.cat([part[name] for part in parts]) for name in self.taps.layers}
+
+
+def blurred(x: Tensor, radius: Tensor) -> Tensor:
+    """Images [B, C, H, W] under Gaussians of standard deviation `radius` [B], whose weights sum to 1 at edges too."""
+    rows, columns = (_gaussian(size, radius) for size in x.shape[2:])
+    return rows[:, None] @ x @ columns[:, None].mT
+
+
+def _gaussian(size: int, radius: Tensor) -> Tensor:
+    """[B, size, size]: each row the weights of one place."""
+    place = torch.arange(size, device=radius.device, dtype=radius.dtype)
+    distance = (place[:, None] - place).square()
+    return torch.softmax(-distance / (2 * radius.clamp(min=0.01).square()[:, None, None]), dim=2)
