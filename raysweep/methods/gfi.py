@@ -50,7 +50,7 @@ class GuidedFeatureInversion(RowMethod):
     """
 
     name = "gfi"
-    explains_samples = True
+    needs_samples = True
     hyperparameters = {  # noqa: RUF012
         "lr": Bound(0, open=True, default=0.01, usual=0.01),
         "halving": Bound(0, whole=True, default=10, usual=10),
