@@ -108,10 +108,24 @@ def _fields(model: type[BaseModel], place: tuple[Any, ...], tag: str | None = No
     schema: Any = model.model_json_schema(by_alias=True)
     definitions = schema.get("$defs", {})
     for part in place:
-        schema = schema["items"] if isinstance(part, int) else schema["properties"][part]
+        schema = schema["items"] if isinstance(part, int) else _below(schema, part)
         if tag is not None and "discriminator" in schema:
             schema = {"$ref": schema["discriminator"]["mapping"][tag]}
         options = schema.get("anyOf", [schema])
-        schema = next((option for option in options if "$ref" in option or "items" in option), schema)
+        schema = next((option for option in options if option.keys() & _DEEPER), schema)
         schema = definitions[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
     return list(schema.get("properties", {}))
+
+
+_MAPPED = ("additionalProperties", "patternProperties")
+_DEEPER = {"$ref", "items", *_MAPPED}
+"""How a schema says that there is something below."""
+
+
+def _below(schema: Any, key: str) -> Any:
+    """What a key holds, of those that are named, or in a mapping whose keys are anybody's."""
+    if key in schema.get("properties", {}):
+        return schema["properties"][key]
+    if schema.get("additionalProperties"):
+        return schema["additionalProperties"]
+    return next(iter(schema["patternProperties"].values()))

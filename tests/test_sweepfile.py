@@ -121,6 +121,12 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(path: Path, old: str, ne
     assert refusal(path, old, new) == message
 
 
+@pytest.mark.parametrize("networks", ["classifiers: {one", "witnesses: {one"])
+def test_an_unknown_key_of_a_named_network_is_refused_too(path: Path, networks: str) -> None:
+    message = refusal(path, "models:\n", f"models:\n  {networks}: {{sourc: x}}}}\n")
+    assert f"models.{networks.partition(':')[0]}.one.sourc: unknown key. Did you mean 'source'?" in message
+
+
 def test_an_unknown_key_that_is_like_none_is_refused_with_all_of_them(path: Path) -> None:
     assert added(path, "budget: {xyz: 1}") == "sweep.yaml:2: budget.xyz: unknown key. Valid: row_steps, seconds, trials"
 

@@ -12,6 +12,8 @@ OF_A_RACE = {"cpu": (16, 8), "cuda": (256, 128)}
 """In a race few rows are at work at a time, and a lane takes as long with empty slots as with full ones."""
 DRAWS = 30
 """Sweeps that are imagined to estimate how full lanes are."""
+IMAGINED = 500
+"""Trials of such a sweep, at most: of more the share is nearly the same."""
 
 
 def lane_sizes(device: str, examples: int, trials: int, lanes: int, racing: bool) -> dict[int, float]:
@@ -37,7 +39,9 @@ def occupied(slots: int, examples: int, trials: int, lanes: int) -> float:
     Every lane seats one row of a home at a time (`trajectory`), and homes begin anywhere: so the home that most rows
     share says how long it takes.
     """
+    trials = min(trials, IMAGINED)
+    everywhere, here = divmod(examples, slots)
     begins = np.random.default_rng(0).integers(slots, size=(DRAWS, trials, 1))
-    homes = (begins + np.arange(examples)) % slots
-    most = np.array([np.bincount(one.ravel()).max() for one in homes])
+    homes = (begins + np.arange(here)) % slots
+    most = np.array([trials * everywhere + np.bincount(one.ravel(), minlength=1).max() for one in homes])
     return float(np.mean(trials * examples / (np.ceil(most / lanes) * lanes * slots)))
