@@ -47,14 +47,12 @@ def test_log_mel_agrees_with_its_definition() -> None:
 
 
 def test_any_log_mel_agrees_with_its_definition_and_brings_a_tone_back() -> None:
-    spec = MelSpec(8000, 512, 250, 32, 60.0, 3700.0)
+    spec, sound = MelSpec(8000, 512, 250, 32, 60.0, 3700.0), _sound(0.3, 8000)
+    np.testing.assert_allclose(log_mel(sound, spec), _slow_log_mel(sound, spec), atol=2e-3)
     time = np.arange(31 * 250) / 8000
     for frequency in (220.0, 440.0, 1000.0):
         tone = (0.3 * np.sin(2 * np.pi * frequency * time)).astype(np.float32)
-        mel = log_mel(tone, spec)
-        assert mel.shape == (32, 32)
-        np.testing.assert_allclose(mel, _slow_log_mel(tone, spec), atol=5e-3)
-        spectrum = np.abs(np.fft.rfft(griffin_lim(mel, spec)))
+        spectrum = np.abs(np.fft.rfft(griffin_lim(log_mel(tone, spec), spec)))
         assert abs(np.fft.rfftfreq(len(tone), 1 / 8000)[spectrum.argmax()] - frequency) < 25
 
 

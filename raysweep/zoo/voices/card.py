@@ -33,7 +33,7 @@ apart; at least a third of a part must be heard.
 
 No speaker, piece of music or sample pack is in two of: the classifiers' excerpts, the judge's, and `seen` with `test`.
 These two share speakers and packs, so that a generator is compared with what it might have learnt, and no recording:
-the array `recording` of both files names each excerpt's. Of music on hold that is five pieces, so that `test` has few.
+the array `recording` of both files names each excerpt's.
 
 | source | class | heard | excerpts | licence | Debian package |
 | --- | --- | --- | --- | --- | --- |
@@ -42,9 +42,9 @@ the array `recording` of both files names each excerpt's. Of music on hold that 
 Who is a man: Asterisk's folders say so (`it_IT_m_Carlo`, `en_US_f_Allison`), and the packages name the speakers. The
 big fish of Fish Fillets is a he, the small one a she; medians of 25 recordings are 134 and 274 Hz in Czech, 134 and 206
 Hz in Dutch (WORLD's harvest). Tux Paint's speakers are not named: they are sorted by pitch alone (14 recordings:
-Bulgarian 124, Russian 129, French 137, Catalan 140 Hz; Spanish 246 Hz), and one may be misnamed. Carlo Flora speaks
-high (156 Hz), Paola Dal Zot low (177 Hz). Two or three voices a class and split are few: what a classifier learns of
-men and women here is what tells these speakers apart.
+Danish 118, Bulgarian 124, Russian 129, French 137, Catalan 140 Hz; Greek 205, Belarusian 229, Spanish 246 Hz), and one
+may be misnamed. Carlo Flora speaks high (156 Hz), Paola Dal Zot low (177 Hz). Two to four voices a class and split are
+few: what a classifier learns of men and women here is what tells these speakers apart.
 
 ## Pitch
 
@@ -58,9 +58,9 @@ from the log-mel to a sound (Griffin-Lim, 32 iterations; `hearing.py`, `pitch.py
 ## Regular and robust classifiers
 
 One architecture; the same excerpts, seed and schedule. `robust` is trained on excerpts attacked by projected gradient
-descent (Madry et al., 2018): 5 steps within an L2 ball of radius {attacks[radius]:g}, in units of the log-mels' whole
-range (9 natural units a number). Under {attacks[steps]} steps and {attacks[restarts]} restarts with the same radius
-(seed {attacks[seed]}), an excerpt counts as right only if no restart deceives the network:
+descent (Madry et al., 2018): {attacks[training_steps]} steps within an L2 ball of radius {attacks[radius]:g}, in units
+of the log-mels' whole range (9 natural units a number). Under {attacks[steps]} steps and {attacks[restarts]} restarts
+with the same radius (seed {attacks[seed]}), an excerpt counts as right only if no restart deceives the network:
 
 | | test | test, attacked |
 | --- | --- | --- |

@@ -27,7 +27,7 @@ LOW, HIGH, LEVELS = -4.0, 5.0, 16
 RMS, NOISE = 0.1, 10 ** (-45 / 20)
 SIZES = {"classifier": 2000, "judge": 1200, "seen": 1200, "test": 300}
 """Excerpts of a class, where its recordings have as many."""
-PER_FILE, TRIES = 120, 0.35  # the most excerpts of one recording; the share of a second that must be heard
+PER_FILE, HEARD = 16, 0.35  # the most excerpts of one recording; the share of a second that must be heard
 _BAND = signal.butter(4, (60, 3700), "bandpass", fs=MEL.sample_rate, output="sos")
 Wave = NDArray[np.floating[Any]]
 
@@ -102,7 +102,7 @@ def seconds_of(sound: Wave) -> Iterator[Wave]:
     for start in range(begin, max(begin + 1, end - int(0.8 * SAMPLES)), SAMPLES // 2):
         part = sound[start : min(start + SAMPLES, end)]
         mine = _levels(part)
-        if (mine > 0.1 * level.max()).sum() * _STEP > TRIES * SAMPLES:
+        if (mine > 0.1 * level.max()).sum() * _STEP > HEARD * SAMPLES:
             yield np.pad(part, (0, SAMPLES - len(part)))
 
 

@@ -1,11 +1,17 @@
-"""How high log-mels of voices sound, once they are sounds again."""
+"""How high log-mels of voices sound, once they are sounds again: `python -m raysweep.zoo.voices.hearing FILE…`.
+
+A file is what `raysweep explain` or a sweep wrote of a generator, `.safetensors` with `explanation` [N, 1, 32, 32].
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from raysweep.data.audio import griffin_lim
 from raysweep.zoo.voices.excerpts import MEL
@@ -16,3 +22,23 @@ def heard_pitches(log_mels: NDArray[np.floating[Any]], iterations: int = 32) -> 
     """The median pitch in Hz of each log-mel [N, 32, 32], [N]; NaN where there is none to hear."""
     sounds = (griffin_lim(mel, MEL, iterations=iterations) for mel in log_mels)
     return np.array([median_pitch(sound, MEL.sample_rate) for sound in sounds])
+
+
+def in_words(pitches: NDArray[np.float64]) -> str:
+    """How many have a pitch, and its quartiles."""
+    voiced = pitches[np.isfinite(pitches)]
+    if not len(voiced):
+        return f"0 of {len(pitches)} voiced"
+    low, middle, high = np.percentile(voiced, (25, 50, 75))
+    return f"{len(voiced)} of {len(pitches)} voiced, median {middle:.0f} Hz, quartiles {low:.0f} and {high:.0f}"
+
+
+def main(*files: str) -> None:
+    """Print a line for each file."""
+    torch.set_num_threads(1)
+    for file in files:
+        print(f"{file}: {in_words(heard_pitches(load_file(file)['explanation'][:, 0]))}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

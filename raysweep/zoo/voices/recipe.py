@@ -25,6 +25,7 @@ from raysweep.zoo.fashion.pgd import Attack
 from raysweep.zoo.voices import FOLDER, MODELS
 from raysweep.zoo.voices.card import write_card
 from raysweep.zoo.voices.excerpts import HIGH, LOW, MEL, excerpts
+from raysweep.zoo.voices.hearing import heard_pitches
 from raysweep.zoo.voices.networks import CLASSES
 from raysweep.zoo.voices.sources import SPLITS
 from raysweep.zoo.voices.supervised import Range, Schedule, read, standing, train
@@ -32,13 +33,13 @@ from raysweep.zoo.voices.supervised import Range, Schedule, read, standing, trai
 CHECKPOINTS = FOLDER / "checkpoints"
 SHIPPED = ("seen", "test")
 SPAN = Range(LOW, HIGH)
-ATTACK = Attack(radius=1.0, steps=5)
+ATTACK = Attack(radius=1.0, steps=3)
 SCHEDULES = {
     "regular": ("classifier", Schedule(seed=1, epochs=12)),
     "robust": ("classifier", Schedule(seed=1, epochs=12, attack=ATTACK)),
     "judge": ("judge", Schedule(seed=2, epochs=30)),
 }
-STRONGER, RESTARTS, ATTACK_SEED = replace(ATTACK, steps=50), 3, 8
+STRONGER, RESTARTS, ATTACK_SEED = replace(ATTACK, steps=20), 2, 8
 
 
 def make_data(root: Path) -> dict[str, Any]:
@@ -77,14 +78,13 @@ def make_attacks(root: Path) -> dict[str, Any]:
     """What is left of the two classifiers' accuracy on the test under a stronger attack than the training's."""
     x, y = split_of("test")
     left = {name: standing(load(name), x, y, STRONGER, RESTARTS, ATTACK_SEED, SPAN) for name in ("regular", "robust")}
-    settings = {"radius": STRONGER.radius, "steps": STRONGER.steps, "restarts": RESTARTS, "seed": ATTACK_SEED}
+    settings = {"radius": STRONGER.radius, "steps": STRONGER.steps, "training_steps": ATTACK.steps}
+    settings |= {"restarts": RESTARTS, "seed": ATTACK_SEED}
     return settings | {"left": left, "torch": torch.__version__}
 
 
 def make_pitch(root: Path) -> dict[str, Any]:
     """How high the voices of the test are, and how high they are heard after the way to a log-mel and back."""
-    from raysweep.zoo.voices.hearing import heard_pitches
-
     x, y = split_of("test")
     found = {}
     for label in range(2):

@@ -43,12 +43,14 @@ class Source:
 
 
 _ASTERISK = r"^(?!.*(beep|tone|silence|monkeys|screams|tt-)).*\.wav$"
+_WESNOTH = "games/wesnoth/1.16/data/core/music"
+_STAMPS = ("tuxpaint-stamps-default", "tuxpaint/stamps")
+_SOUNDING = r"^(?!symbols|people|seasonal)(?!.*_desc).*\.(ogg|wav)$"
 _BYSA, _BY, _GPL, _CC0 = "CC BY-SA 3.0", "CC BY 3.0", "GPL-2", "CC0-1.0"
 
 
 def _stamps(language: str, label: int, who: str) -> Source:
-    folder, pattern = "tuxpaint/stamps", rf"_desc_{language}\.ogg$"
-    return Source(f"stamps-{language}", label, "tuxpaint-stamps-default", folder, who, _GPL, pattern)
+    return Source(f"stamps-{language}", label, *_STAMPS, who, _GPL, rf"_desc_{language}\.ogg$")
 
 
 def _fish(language: str, fish: str, label: int, who: str) -> Source:
@@ -65,74 +67,35 @@ def _prompts(package: str, folder: str, label: int, who: str, licence: str) -> S
 SOURCES: dict[str, tuple[Source, ...]] = {
     "classifier": (
         _fish("cs", "v", MEN, "the big fish of Fish Fillets, Czech"),
-        _prompts("asterisk-core-sounds-it", "it_IT_m_Carlo", MEN, "Carlo Flora, Italian", _BY),
         _stamps("bg", MEN, "Tux Paint's stamps, Bulgarian"),
+        _stamps("da", MEN, "Tux Paint's stamps, Danish"),
         _fish("cs", "m", WOMEN, "the small fish of Fish Fillets, Czech"),
-        _prompts("asterisk-prompt-it-menardi", "it_IT_f_Menardi", WOMEN, "Paola Dal Zot, Italian", "CC BY-SA 3.0 IT"),
         _prompts("asterisk-core-sounds-en", "en_US_f_Allison", WOMEN, "Allison Smith, English", _BYSA),
+        _stamps("el", WOMEN, "Tux Paint's stamps, Greek"),
+        _stamps("be", WOMEN, "Tux Paint's stamps, Belarusian"),
+        Source("supertux", OTHER, "supertux-data", "games/supertux2/music", "music of SuperTux", _GPL),
         Source(
-            "wesnoth",
-            OTHER,
-            "wesnoth-1.16-music",
-            "games/wesnoth/1.16/data/core/music",
-            "music of Battle for Wesnoth",
-            _GPL,
-        ),
-        Source(
-            "lmms",
-            OTHER,
-            "lmms-common",
-            "lmms/samples",
-            "samples of LMMS: instruments, drums, effects",
-            _GPL,
-            r"^(?!shapes|effects/wind_chimes01)",
+            "lmms", OTHER, "lmms-common", "lmms/samples", "samples of LMMS: instruments, effects", _GPL, r"^(?!shapes)"
         ),
     ),
     "shared": (
         _fish("nl", "v", MEN, "the big fish of Fish Fillets, Dutch"),
         _stamps("fr", MEN, "Tux Paint's stamps, French"),
-        _prompts("asterisk-core-sounds-fr", "fr_CA_f_June", WOMEN, "June Wallack, French", _BYSA),
         _fish("nl", "m", WOMEN, "the small fish of Fish Fillets, Dutch"),
-        Source(
-            "opsound",
-            OTHER,
-            "asterisk-moh-opsound-wav",
-            "asterisk/moh",
-            "music on hold by Paul Shuler, Manolo Camp, Reno Project",
-            _BYSA,
-        ),
-        Source(
-            "sonic-pi",
-            OTHER,
-            "sonic-pi-samples",
-            "sonic-pi/samples",
-            "samples of Sonic Pi: loops, instruments, noises",
-            _CC0,
-        ),
-        Source(
-            "animals",
-            OTHER,
-            "tuxpaint-stamps-default",
-            "tuxpaint/stamps",
-            "Tux Paint's stamps: animals, engines, tools",
-            _GPL,
-            r"^(?!symbols|people|seasonal)(?!.*_desc).*\.(ogg|wav)$",
-        ),
+        _prompts("asterisk-core-sounds-fr", "fr_CA_f_June", WOMEN, "June Wallack, French", _BYSA),
+        Source("wesnoth", OTHER, "wesnoth-1.16-music", _WESNOTH, "music of Battle for Wesnoth", _GPL),
+        Source("sonic-pi", OTHER, "sonic-pi-samples", "sonic-pi/samples", "samples of Sonic Pi: loops, noises", _CC0),
+        Source("animals", OTHER, *_STAMPS, "Tux Paint's stamps: animals, engines, tools", _GPL, _SOUNDING),
     ),
     "judge": (
         _stamps("ru", MEN, "Tux Paint's stamps, Russian"),
         _stamps("ca", MEN, "Tux Paint's stamps, Catalan"),
+        _prompts("asterisk-core-sounds-it", "it_IT_m_Carlo", MEN, "Carlo Flora, Italian", _BY),
         _stamps("es", WOMEN, "Tux Paint's stamps, Spanish"),
         _prompts("asterisk-core-sounds-ru", "ru_RU_f_IvrvoiceRU", WOMEN, "from Maxim Topal, Russian", _BY),
-        Source("supertux", OTHER, "supertux-data", "games/supertux2/music", "music of SuperTux", _GPL),
-        Source(
-            "hydrogen",
-            OTHER,
-            "hydrogen-drumkits",
-            "hydrogen/data/drumkits",
-            "drums of Hydrogen",
-            "CC BY-SA, GPL and public domain",
-        ),
+        _prompts("asterisk-prompt-it-menardi", "it_IT_f_Menardi", WOMEN, "Paola Dal Zot, Italian", "CC BY-SA 3.0 IT"),
+        Source("colobot", OTHER, "colobot-common-sounds", "games/colobot", "music and effects of Colobot", "GPL-3"),
+        Source("hydrogen", OTHER, "hydrogen-drumkits", "hydrogen/data/drumkits", "drums of Hydrogen", "several, free"),
     ),
 }
 SPLITS = {"classifier": "classifier", "judge": "judge", "seen": "shared", "test": "shared"}
