@@ -92,7 +92,7 @@ def _stand_in(data: dict[str, Any], media: str, home: Path, folder: Path, key: s
     known = load_data(data["source"], folder=home, key=f"{key}.source", media=data.get("media"))
     source = f"{FILES}/classes-of-{key}.npz"
     shape = known.x.shape[1:]
-    mel = {} if known.mel is None else {"mel": known.mel.numbers}
+    mel: dict[str, Any] = {} if known.mel is None else {"mel": known.mel.numbers}
     np.savez(
         folder / source,
         **mel,
