@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
 from raysweep.data import load_data
@@ -16,6 +17,7 @@ from raysweep.data.audio import griffin_lim
 from raysweep.errors import InputError
 from raysweep.zoo.voices import FOLDER, MODELS
 from raysweep.zoo.voices.excerpts import HIGH, LOW, MEL, NOISE, RMS, SAMPLES, levelled, picture, seconds_of
+from raysweep.zoo.voices.hearing import main
 from raysweep.zoo.voices.networks import CLASSES
 from raysweep.zoo.voices.pitch import median_pitch, pitches
 from raysweep.zoo.voices.sources import SOURCES, SPLITS, recordings
@@ -122,6 +124,19 @@ def test_a_pitch_that_glides_is_followed_and_noise_has_none() -> None:
     np.testing.assert_allclose(found, 100 + 100 * middles, rtol=0.02)
     assert np.isnan(median_pitch(np.random.default_rng(0).standard_normal(8000), 8000))
     assert np.isnan(median_pitch(np.zeros(100), 8000))
+
+
+def test_what_a_generator_made_is_heard_class_by_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = [picture(levelled(tone(f)[:SAMPLES], np.random.default_rng(0))).astype(np.float32) for f in (120.0, 220.0)]
+    hiss = picture(0.1 * np.random.default_rng(0).standard_normal(SAMPLES)).astype(np.float32)
+    classes = np.stack([made[0], made[1], hiss])[:, None, None]
+    save_file({"explanation": classes[1], "classes": classes}, tmp_path / "made.safetensors")
+    main(str(tmp_path / "made.safetensors"))
+    women, *lines = capsys.readouterr().out.splitlines()
+    assert [line.strip().partition(":")[0] for line in lines] == list(CLASSES)
+    heights = [float(line.partition("median ")[2].split()[0]) for line in (women, *lines[:2])]
+    assert heights == pytest.approx([220, 120, 220], rel=0.05)
+    assert lines[2].endswith("0 of 1 voiced")
 
 
 def test_recolouring_turns_frames_round_and_tilts_bands_alike_in_all_of_them() -> None:

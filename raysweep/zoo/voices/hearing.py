@@ -1,6 +1,7 @@
 """How high log-mels of voices sound, once they are sounds again: `python -m raysweep.zoo.voices.hearing FILE…`.
 
-A file is what `raysweep explain` or a sweep wrote of a generator, `.safetensors` with `explanation` [N, 1, 32, 32].
+A file is what `raysweep explain` or a sweep wrote of a generator, `.safetensors` with `explanation` [N, 1, 32, 32] of
+the class that was not shown and `classes` [3, K, 1, 32, 32], a few of each.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from safetensors.numpy import load_file
 
 from raysweep.data.audio import griffin_lim
 from raysweep.zoo.voices.excerpts import MEL
+from raysweep.zoo.voices.networks import CLASSES
 from raysweep.zoo.voices.pitch import median_pitch
 
 
@@ -34,10 +36,13 @@ def in_words(pitches: NDArray[np.float64]) -> str:
 
 
 def main(*files: str) -> None:
-    """Print a line for each file."""
+    """Print of each file what is heard of the class that was not shown, and of a few of every class."""
     torch.set_num_threads(1)
     for file in files:
-        print(f"{file}: {in_words(heard_pitches(load_file(file)['explanation'][:, 0]))}")
+        tensors = load_file(file)
+        print(f"{file}: {in_words(heard_pitches(tensors['explanation'][:, 0]))}")
+        for name, few in zip(CLASSES, tensors["classes"], strict=True):
+            print(f"  {name}: {in_words(heard_pitches(few[:, 0]))}")
 
 
 if __name__ == "__main__":
