@@ -7,6 +7,7 @@
     python docs/pictures.py classes STORAGE docs/probegan-fashion-classes.png
     python docs/pictures.py marker STORAGE docs/probegan-marker.png
     python docs/pictures.py spurious STORAGE docs/probegan-spurious.png
+    python docs/pictures.py voices STORAGE docs/probegan-audio.png
 
 results.md says which sweeps.
 """
@@ -29,7 +30,7 @@ from raysweep.data.spectrum import NOTE
 from raysweep.data.waves import waves_of
 from raysweep.outcome import SweepResult
 from raysweep.record.note_parts import parts_of
-from raysweep.record.overlay import looked_at, over_images
+from raysweep.record.overlay import looked_at, of_classes, over_images
 from raysweep.record.sheets import draw_sheet, enlarge, pictures
 from raysweep.record.spectra import GROUND, KEPT, LOUDEST, QUIETEST, REMOVED
 
@@ -194,6 +195,18 @@ def witnessed(storage: Path, names: dict[str, str], shown: int = 8, looks: int =
     return side_by_side([Column("", "", np.stack(cells)) for cells in zip(*rows, strict=True)])
 
 
+def voices(storage: Path, name: str = "probegan-audio", shown: int = 10) -> Image.Image:
+    """Log-mels of every class as the winner makes them, each above real ones."""
+    _, found = winner(storage, name)
+    data = load_data("zoo://voices/test")
+    strips, captions = [], []
+    for label, (made, unseen_one) in enumerate(zip(found["classes"], found["unseen"], strict=True)):
+        real = data.x[data.y == label][:shown]
+        strips += [*of_classes(np.stack([made[:shown], real]), np.zeros(2, bool), framed=False)]
+        captions += [f"{data.classes[label]}, made{', never shown' * bool(unseen_one)}", f"{data.classes[label]}, real"]
+    return draw_sheet(np.stack(strips), "logmel", captions=captions, columns=1, cell=64)
+
+
 def _written(text: str) -> np.ndarray:
     """A text as a cell."""
     cell = Image.new("RGB", (CELL, CELL), PAPER)
@@ -219,7 +232,7 @@ def main(kind: str, storage: str, out: str) -> None:
     if kind in PROBES:
         sheet = witnessed(Path(storage), PROBES[kind])
     elif kind != "notes":
-        sheet = {"fills": fills, "unseen": unseen, "classes": classes}[kind](Path(storage))
+        sheet = {"fills": fills, "unseen": unseen, "classes": classes, "voices": voices}[kind](Path(storage))
     else:
         stream = io.BytesIO()
         notes(Path(storage)).savefig(stream, dpi=90)

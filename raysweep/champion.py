@@ -76,6 +76,8 @@ def _whole(data: dict[str, Any], arrays_too: Sequence[str], home: Path, folder: 
         arrays["y"] = known.y
     if known.waves is not None:
         arrays["waves"] = known.waves
+    if known.mel is not None:
+        arrays["mel"] = known.mel.numbers
     np.savez_compressed(folder / source, **arrays)
     return {"source": source, "media": known.media}
 
@@ -90,8 +92,10 @@ def _stand_in(data: dict[str, Any], media: str, home: Path, folder: Path, key: s
     known = load_data(data["source"], folder=home, key=f"{key}.source", media=data.get("media"))
     source = f"{FILES}/classes-of-{key}.npz"
     shape = known.x.shape[1:]
+    mel: dict[str, Any] = {} if known.mel is None else {"mel": known.mel.numbers}
     np.savez(
         folder / source,
+        **mel,
         x=np.stack([np.full(shape, one, dtype=known.x.dtype) for one in (known.x.min(), known.x.max())]),
         classes=np.array(known.classes, dtype=str),
     )

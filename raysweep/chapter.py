@@ -61,6 +61,7 @@ def open_session(journal: Journal, prepared: Prepared) -> None:
         about={
             "home": str(prepared.file.folder),
             "media": prepared.workload.media,
+            "mel": None if prepared.workload.mel is None else prepared.workload.mel.numbers.tolist(),
             "objectives": list(describe_objectives(prepared.workload)),
         },
     )

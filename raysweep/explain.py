@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from raysweep.data import Dataset
+    from raysweep.data.audio import MelSpec
     from raysweep.engine.workload import Workload
     from raysweep.sweepfile import Sweep, SweepFile
 
@@ -98,6 +99,21 @@ def media_of(best: str | Path) -> str:
     file = load_sweep(best)
     with located(file):
         return explaining_workload(file, file.sweep.examples).media
+
+
+def mel_of(best: str | Path) -> MelSpec | None:
+    """How the explanations of a `best.yaml` become sounds; None where they are no log-mels."""
+    from raysweep.data.audio import heard_with
+    from raysweep.preflight import located
+    from raysweep.sweepfile import load_sweep
+
+    file = load_sweep(best)
+    with located(file):
+        workload = explaining_workload(file, file.sweep.examples)
+        try:
+            return workload.mel
+        except InputError:  # the data that would say are gone, and nothing else needs them
+            return heard_with(workload.media, None)
 
 
 def data_of(best: str | Path) -> Dataset:

@@ -35,11 +35,11 @@ def recording(
         uri: MLflow's tracking URI.
         say: takes lines that a person should read.
     """
-    from raysweep.data.audio import MelSpec
+    from raysweep.data.audio import heard_with
     from raysweep.record.mlflow_recorder import MlflowRecorder
 
     plain: dict[str, Any] = ledger.sweep or {}
-    audio = MelSpec() if ledger.media == "logmel" else None
+    audio = heard_with(ledger.media, ledger.mel)
     sweep_file = folder / "sweep.yaml"
     sweep_file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
 

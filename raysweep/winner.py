@@ -94,7 +94,7 @@ def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> d
     Returns:
         Means of what the method measures, the `files`, and of masks over notes the examples that are `unheard`.
     """
-    from raysweep.explain import explain, media_of
+    from raysweep.explain import explain, media_of, mel_of
 
     tensors, sheet, sound = (out / f"explanations.{kind}" for kind in ("safetensors", "png", "wav"))
     media = media_of(best)
@@ -105,7 +105,7 @@ def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> d
         files = [write_explanations(tensors, found)]
         title = f"{best.stem}: {examples} explanations"
         files.append(contact_sheet(looked_at(found, media), media, sheet, title=title))
-        if media == "logmel" and write_audio(found["explanation"], sound):
+        if media == "logmel" and write_audio(found["explanation"], sound, mel_of(best)):
             files.append(sound)
         unheard: dict[str, Any] = {}
         if media == "spectrum" and "mask" in found:
@@ -148,7 +148,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
     Raises:
         InputError: nothing was journaled yet, or the page cannot be written there.
     """
-    from raysweep.data.audio import MelSpec
+    from raysweep.data.audio import heard_with
 
     ledger = result.ledger
     sweep = ledger.sweep
@@ -182,7 +182,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         prefer=sweep.get("prefer", KNEE),
         media=ledger.media,
         probability=result.probability,
-        audio=MelSpec() if ledger.media == "logmel" else None,
+        audio=heard_with(ledger.media, ledger.mel),
         notes=_notes(result) if ledger.media == "spectrum" else None,
     )
     target_file = path or result.folder / "report.html"

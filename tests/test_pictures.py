@@ -102,3 +102,19 @@ def test_what_a_witness_saw_is_shown_at_each_classifiers_last_looks(
             cell = sheet[top : top + 64 : 2, left : left + 64 : 2]
             assert np.array_equal(cell, pictures(tensors[number]["explanation"], "image")[place])
         assert (sheet[top : top + 84, 92:176, 0] < 128).any()  # what it says
+
+
+def test_made_log_mels_stand_above_real_ones_of_their_class(
+    drawing: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_data("zoo://voices/test")
+    made = np.random.default_rng(0).uniform(-4, 4, (3, 12, 1, 32, 32)).astype(np.float32)
+    tensors = {"explanation": made[1], "classes": made, "unseen": np.array([False, True, False])}
+    monkeypatch.setattr(drawing, "winner", lambda *_: (None, tensors))
+    sheet = np.asarray(drawing.voices(Path(), shown=4))
+    rows = [part for label in range(3) for part in (made[label, :4], data.x[data.y == label][:4])]
+    strips = pictures(np.stack([np.concatenate(list(row), axis=2) for row in rows]), "logmel")
+    for index, strip in enumerate(strips):
+        top = 4 + index * (64 + 14 + 4)
+        assert np.array_equal(sheet[top : top + 64 : 2, 4 : 4 + 256 : 2], strip)
+        assert (sheet[top + 64 : top + 78] < 128).any()  # its caption

@@ -7,7 +7,8 @@ of `mel_filters`. The way back is Griffin and Lim (1984) with the momentum of Pe
 from __future__ import annotations
 
 import wave as wave_file
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,8 +44,34 @@ class MelSpec:
                 value=(self.fmin, self.fmax, self.sample_rate),
             )
 
+    @classmethod
+    def of(cls, numbers: NDArray[np.floating], key: str) -> MelSpec:
+        """What `numbers` say, as data that are log-mels may have them beside their samples.
+
+        Raises:
+            InputError: they are not six, or not those of a log-mel.
+        """
+        found = np.asarray(numbers)
+        if found.shape != (6,) or not np.isfinite(found).all() or (found[:4] % 1).any() or (found[1:4] < 1).any():
+            rule = f"mel must be six numbers: {', '.join(field.name for field in fields(cls))}"
+            raise InputError(rule, key=key, value=found.tolist())
+        rate, n_fft, hop, n_mels = (int(number) for number in found[:4])
+        return cls(rate, n_fft, hop, n_mels, float(found[4]), float(found[5]))
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """What `of` reads, float64 [6]."""
+        return np.array(astuple(self), np.float64)
+
 
 VOCAL = MelSpec()
+
+
+def heard_with(media: str, mel: Sequence[float] | None) -> MelSpec | None:
+    """How what is shown as `media` becomes sounds: None unless it is log-mels, which are `VOCAL` where nothing says."""
+    if media != "logmel":
+        return None
+    return VOCAL if mel is None else MelSpec.of(np.asarray(mel), "mel")
 
 
 @lru_cache(maxsize=8)

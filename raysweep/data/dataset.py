@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raysweep.data.waves import check_waves
 from raysweep.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from raysweep.data.audio import MelSpec
 
 MEDIA = ("image", "logmel", "spectrum", "radio", "array")
 _AS_THEY_ARE = ("spectrum", "radio", "array")  # media without a channel axis to add or to move
@@ -29,6 +32,7 @@ class Dataset:
         media: how a sample is shown, one of MEDIA.
         fingerprint: sha256 over x, y and classes, and waves where there are some, as hex.
         waves: the sounds of the first K spectra, int16 [K ≤ N, samples]; None for other media or without.
+        mel: how log-mels were taken, so that they can be heard; None for other media, or when the data do not say.
     """
 
     x: np.ndarray
@@ -37,6 +41,7 @@ class Dataset:
     media: str
     fingerprint: str
     waves: np.ndarray | None = None
+    mel: MelSpec | None = None
 
     @property
     def heard(self) -> int:
@@ -45,20 +50,32 @@ class Dataset:
 
 
 def make_dataset(
-    x: Any, y: Any, classes: Sequence[Any] | None, waves: Any = None, *, media: str | None, key: str, source: str
+    x: Any,
+    y: Any,
+    classes: Sequence[Any] | None,
+    waves: Any = None,
+    mel: Any = None,
+    *,
+    media: str | None,
+    key: str,
+    source: str,
 ) -> Dataset:
     """Check raw arrays and bring them into the one layout.
 
     uint8 becomes float32 / 255. Unless `media` is "spectrum", "radio" or "array", [N, H, W] gets a channel axis and a
-    last axis of 1 or 3 channels moves to the front when the first cannot be one. Without `media`, [N, 1 or 3, H, W] in
-    [0, 1] is an "image", anything else an "array". `waves` count for spectra alone.
+    last axis of 1 or 3 channels moves to the front when the first cannot be one. Without `media`, x with `mel` is
+    "logmel", [N, 1 or 3, H, W] in [0, 1] is an "image", anything else an "array". `waves` count for spectra alone,
+    `mel` for log-mels.
 
     Raises:
         InputError: empty, non-numeric or non-finite x; labels that are not integers, not one per sample, or outside
-            the classes; image values outside [0, 1]; waves that are not the sounds of the first spectra.
+            the classes; image values outside [0, 1]; waves that are not the sounds of the first spectra; mel of
+            another number of bands.
     """
     if media is not None and media not in MEDIA:
         raise InputError("must be a known medium", key=key, value=media, suggestion=did_you_mean(media, MEDIA))
+    if media is None and mel is not None:
+        media = "logmel"
     x = _layout(_numbers(np.asarray(x), key, source), media)
     media = media or _media_of(x, key)
     low, high = float(x.min()), float(x.max())
@@ -68,7 +85,8 @@ def make_dataset(
     labels = None if y is None else _labels(np.asarray(y), len(x), key)
     names = _class_names(labels, classes, key)
     sounds = None if waves is None or media != "spectrum" else check_waves(np.asarray(waves), x, key)
-    return Dataset(x, labels, names, media, _fingerprint(x, labels, names, sounds), sounds)
+    spec = None if mel is None or media != "logmel" else _mel(mel, x, key)
+    return Dataset(x, labels, names, media, _fingerprint(x, labels, names, sounds), sounds, spec)
 
 
 def as_float(x: np.ndarray) -> np.ndarray:
@@ -176,6 +194,15 @@ def _class_names(y: np.ndarray | None, classes: Sequence[Any] | None, key: str) 
         rule = f"labels must lie between 0 and {len(names) - 1}, as there are {len(names)} classes"
         raise InputError(rule, key=key, value=[int(y.min()), int(y.max())])
     return names
+
+
+def _mel(mel: Any, x: np.ndarray, key: str) -> MelSpec:
+    from raysweep.data.audio import MelSpec  # torch comes with it
+
+    spec = MelSpec.of(mel, key)
+    if x.shape[-2] != spec.n_mels:
+        raise InputError(f"mel must say as many bands as x has, {x.shape[-2]}", key=key, value=spec.n_mels)
+    return spec
 
 
 def _fingerprint(x: np.ndarray, y: np.ndarray | None, classes: tuple[str, ...], waves: np.ndarray | None) -> str:

@@ -84,5 +84,5 @@ def _from_zoo(source: str, key: str, media: str | None) -> Dataset:
         error.key = key
         raise
     path = locate(str(entry.file), folder=None, key=key)
-    x, y, _, waves = read_npz(path, key=key)
-    return make_dataset(x, y, entry.classes, waves, media=media or entry.media, key=key, source=source)
+    x, y, _, waves, mel = read_npz(path, key=key)
+    return make_dataset(x, y, entry.classes, waves, mel, media=media or entry.media, key=key, source=source)

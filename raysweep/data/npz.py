@@ -1,4 +1,4 @@
-"""NumPy archives: `x` [N, ...], and optionally `y` [N], `classes`, and `waves` [K, samples] of the first K."""
+"""NumPy archives: `x` [N, ...], and optionally `y` [N], `classes`, `waves` [K, samples] of the first K, and `mel`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _CONVERT = (
 )
 
 
-def read_npz(path: Path, *, key: str) -> tuple[Any, Any, Any, Any]:
-    """x, y, classes and waves as they lie in the file; None for what is absent.
+def read_npz(path: Path, *, key: str) -> tuple[Any, Any, Any, Any, Any]:
+    """x, y, classes, waves and mel as they lie in the file; None for what is absent.
 
     Raises:
         InputError: not an .npz, truncated, without `x`, or with pickled (object) arrays.
@@ -35,6 +35,7 @@ def read_npz(path: Path, *, key: str) -> tuple[Any, Any, Any, Any]:
             _array(archive, "y", path, key),
             _array(archive, "classes", path, key),
             _array(archive, "waves", path, key),
+            _array(archive, "mel", path, key),
         )
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from raysweep.data import Dataset, load_arrays, load_data
+from raysweep.data.audio import VOCAL, MelSpec
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers import EXPLAINERS
 from raysweep.engine.explainers.samples import label_of
@@ -168,6 +169,11 @@ class Workload:
     def media(self) -> str:
         """How explanations are shown."""
         return self.spec.media or (self.generator.media if self.generator else None) or self.data.media
+
+    @cached_property
+    def mel(self) -> MelSpec | None:
+        """How explanations that are log-mels become sounds: as the data say, or the default; None for other media."""
+        return (self.data.mel or VOCAL) if self.media == "logmel" else None
 
     @cached_property
     def unit(self) -> int:

@@ -76,6 +76,11 @@ class Ledger:
         return str(self.about.get("media", "array"))
 
     @property
+    def mel(self) -> list[float] | None:
+        """How log-mels become sounds, as `data.audio.MelSpec.of` reads it; None for other media."""
+        return self.about.get("mel")
+
+    @property
     def objectives_in_words(self) -> list[str]:
         """What each objective compares."""
         return list(self.about.get("objectives", []))

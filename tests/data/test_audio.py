@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from raysweep.data.audio import FLOOR, MelSpec, griffin_lim, log_mel, mel_filters, write_wav
+from raysweep.data.audio import FLOOR, MelSpec, griffin_lim, heard_with, log_mel, mel_filters, write_wav
 from raysweep.errors import InputError
 
 
@@ -44,6 +44,28 @@ def _slow_log_mel(sound: np.ndarray, spec: MelSpec) -> np.ndarray:
 def test_log_mel_agrees_with_its_definition() -> None:
     spec, sound = MelSpec(), _sound(0.3)
     np.testing.assert_allclose(log_mel(sound, spec), _slow_log_mel(sound, spec), atol=2e-3)
+
+
+def test_any_log_mel_agrees_with_its_definition_and_brings_a_tone_back() -> None:
+    spec, sound = MelSpec(8000, 512, 250, 32, 60.0, 3700.0), _sound(0.3, 8000)
+    np.testing.assert_allclose(log_mel(sound, spec), _slow_log_mel(sound, spec), atol=2e-3)
+    time = np.arange(31 * 250) / 8000
+    for frequency in (220.0, 440.0, 1000.0):
+        tone = (0.3 * np.sin(2 * np.pi * frequency * time)).astype(np.float32)
+        spectrum = np.abs(np.fft.rfft(griffin_lim(log_mel(tone, spec), spec)))
+        assert abs(np.fft.rfftfreq(len(tone), 1 / 8000)[spectrum.argmax()] - frequency) < 25
+
+
+def test_six_numbers_say_how_a_log_mel_is_taken() -> None:
+    spec = MelSpec(8000, 512, 250, 32, 60.0, 3700.0)
+    assert MelSpec.of(spec.numbers, "data") == spec
+    assert (heard_with("image", None), heard_with("logmel", None)) == (None, MelSpec())
+    assert heard_with("logmel", spec.numbers.tolist()) == spec
+    for wrong in (spec.numbers[:5], [8000, 512, 250, 31.5, 60, 3700], [8000, 512, 0, 32, 60, 3700], [np.nan] * 6):
+        with pytest.raises(InputError, match="six numbers: sample_rate, n_fft, hop, n_mels, fmin, fmax"):
+            MelSpec.of(np.array(wrong), "data")
+    with pytest.raises(InputError, match="fmin < fmax"):
+        MelSpec.of(np.array([8000, 512, 250, 32, 60, 5000]), "data")
 
 
 def test_log_mel_agrees_with_scipys_stft_away_from_the_ends() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raysweep.data.audio import MelSpec
 from raysweep.data.dataset import Dataset, class_index, class_unit, make_dataset
 from raysweep.errors import InputError
 
@@ -189,3 +190,13 @@ def test_names_of_another_number_say_nothing_about_the_outputs() -> None:
 def test_an_index_beyond_the_outputs_is_refused(target: int, outputs: int) -> None:
     with pytest.raises(InputError, match=rf"must be the index of an output, 0 to {outputs - 1}"):
         class_unit(target, ["ring", "bar", "dot"], outputs, "target")
+
+
+def test_data_with_how_their_log_mels_were_taken_are_log_mels_that_can_be_heard() -> None:
+    mel, x = np.array([8000, 512, 250, 32, 60, 3700]), np.zeros((2, 1, 32, 5), np.float32)
+    found = make_dataset(x, None, None, None, mel, media=None, key="data", source="here")
+    assert (found.media, found.mel) == ("logmel", MelSpec(8000, 512, 250, 32, 60.0, 3700.0))
+    assert found.fingerprint == make_dataset(x, None, None, media="logmel", key="data", source="here").fingerprint
+    assert make_dataset(x, None, None, None, mel, media="array", key="data", source="here").mel is None
+    with pytest.raises(InputError, match="as many bands as x has, 16"):
+        make_dataset(x[:, :, :16], None, None, None, mel, media=None, key="data", source="here")
