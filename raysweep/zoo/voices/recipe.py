@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from raysweep.zoo.fashion.pgd import Attack
+from raysweep.zoo.pgd import Attack
 from raysweep.zoo.voices import FOLDER, MODELS
 from raysweep.zoo.voices.card import write_card
 from raysweep.zoo.voices.excerpts import HIGH, LOW, MEL, excerpts

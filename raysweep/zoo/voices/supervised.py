@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from raysweep.zoo.fashion.pgd import Attack, perturb
+from raysweep.zoo.pgd import Attack, perturb
 from raysweep.zoo.voices.networks import BANDS, Classifier, Judge
 
 log = logging.getLogger(__name__)
