@@ -29,7 +29,8 @@ def jobs() -> Path:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What the fault suite found. It is told here because the tests run in other processes."""
-    reports = [one for found in terminalreporter.stats.values() for one in found if hasattr(one, "when")]
+    known = [one for found in terminalreporter.stats.values() for one in found]
+    reports = [one for one in known if isinstance(one, pytest.TestReport)]
     ended = [one for one in reports if one.when == "teardown"]
     rows = [cells for report in ended for name, cells in report.user_properties if name == "fault"]
     if rows:

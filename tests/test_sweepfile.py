@@ -367,6 +367,7 @@ def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
         "am-expert": 8,
         "am-vocal-minimise": 27,
         "am-vocal": 27,
+        "probegan-audio": 10,
         "probegan-cifar10": 6,
         "lrp-fashion": 9,
         "probegan-fashion": 10,
