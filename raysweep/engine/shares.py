@@ -17,9 +17,6 @@ class Shares(Generic[Sharer]):
     def __init__(self) -> None:
         self._had: dict[Sharer, float] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._had)
-
     def join(self, one: Sharer) -> None:
         """Let one take part, as if it had had what the one with the least has had."""
         self._had[one] = min(self._had.values(), default=0.0)

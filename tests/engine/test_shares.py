@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from raysweep.engine.shares import Shares
 
-LENGTHS = st.lists(st.floats(0.001, 100), min_size=2, max_size=5)
+LENGTHS = st.lists(st.floats(0.5, 20), min_size=2, max_size=5)
 
 
 def play(shares: Shares[int], lengths: list[float], idle: set[int], until: float) -> Counter[int]:

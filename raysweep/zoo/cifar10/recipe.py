@@ -11,7 +11,6 @@ whole or not at all, so parts may be made alone (`--only`).
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from raysweep.zoo.cifar10.card import write_card
 from raysweep.zoo.cifar10.networks import Classifier, Judge
 from raysweep.zoo.cifar10.source import SPLIT_SEED, Split, read_split, write_shown
+from raysweep.zoo.parts import record_figures, save_weights, with_weights
 from raysweep.zoo.pgd import Attack, accuracy_under
 from raysweep.zoo.supervised import Schedule, accuracy, train
 
@@ -108,9 +107,7 @@ class Recipe:
 
     def load(self, name: str) -> nn.Module:
         """One of the networks as it was trained, in eval mode."""
-        net = self.network(name).eval().requires_grad_(False)
-        net.load_state_dict(load_file(self.folder / f"{name}.safetensors"))
-        return net
+        return with_weights(self.network(name), self.folder / f"{name}.safetensors")
 
     def trained(self, name: str) -> dict[str, Any]:
         """Train one of the networks and write its weights."""
@@ -119,10 +116,7 @@ class Recipe:
         torch.manual_seed(schedule.seed)
         net = self.network(name)
         train(net, images, schedule)
-        part = self.folder / f"{name}.part"
-        save_file({key: value.cpu().contiguous() for key, value in net.state_dict().items()}, part)
-        part.chmod(0o644)
-        part.replace(self.folder / f"{name}.safetensors")
+        save_weights(net.state_dict(), self.folder / f"{name}.safetensors")
         return {
             "arguments": self.size.judge if name == "judge" else self.size.classifier,
             "seed": schedule.seed,
@@ -147,13 +141,7 @@ class Recipe:
 
     def make(self, stage: str) -> None:
         """Make a part, keep its figures, and draw the card once all are there."""
-        figures = self.stages[stage]()
-        file = self.folder / "figures.json"
-        kept = {**(json.loads(file.read_text()) if file.is_file() else {}), stage: figures}
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(kept, indent=1) + "\n")
-        part.replace(file)
-        logging.info("%s: %s", stage, figures)
+        kept = record_figures(self.folder, stage, self.stages[stage]())
         if kept.keys() >= self.stages.keys():
             write_card(kept, self.folder / "CARD.md")
 

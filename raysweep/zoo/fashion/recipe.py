@@ -7,7 +7,6 @@ card is drawn from it. The trainings of generator and inpainter continue from `c
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from raysweep.zoo import inpainting, obfuscations
@@ -38,6 +36,7 @@ from raysweep.zoo.fashion.evaluation import (
 from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Critic, Inpainter, Judge
 from raysweep.zoo.fashion.source import DEBIAN, HINT, SPLIT_SEED, Split, read_split
 from raysweep.zoo.images import Images
+from raysweep.zoo.parts import record_figures, save_weights, with_weights
 from raysweep.zoo.pgd import Attack, accuracy_under
 from raysweep.zoo.supervised import Schedule, accuracy, train
 
@@ -115,7 +114,7 @@ def make_generator(split: Split) -> dict[str, Any]:
         training.load(file)
     distance = validation_distance(load("judge").features, split.swept[:VALIDATION], VALIDATION_SEED)
     training.run(split.swept, distance, file)
-    _save(training.best_weights, FOLDER / "generator.safetensors")
+    save_weights(training.best_weights, FOLDER / "generator.safetensors")
     file.unlink()
     return {
         "seed": settings.seed,
@@ -134,7 +133,7 @@ def make_inpainter(split: Split) -> dict[str, Any]:
     if file.is_file():
         training.load(file)
     training.run(split.swept.pixels(), split.swept.y, file)
-    _save(training.averaged.state_dict(), FOLDER / "inpainter.safetensors")
+    save_weights(training.averaged.state_dict(), FOLDER / "inpainter.safetensors")
     file.unlink()
     example = torch.zeros(1, 1, 28, 28)
     return {
@@ -150,7 +149,7 @@ def make_expert(split: Split) -> dict[str, Any]:
     settings = boltzmann.Settings()
     expert: Any = MODELS["expert"].build()
     seconds = boltzmann.train(expert, split.swept.pixels(), settings)
-    _save(expert.state_dict(), FOLDER / "expert.safetensors")
+    save_weights(expert.state_dict(), FOLDER / "expert.safetensors")
     return (
         {
             "seed": settings.seed,
@@ -192,10 +191,7 @@ def make_card(split: Split) -> dict[str, Any]:
 
 def load(name: str) -> Any:
     """A network of this folder with its weights, in eval mode."""
-    entry = MODELS[name]
-    net = entry.build().eval().requires_grad_(False)
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 STAGES: dict[str, Callable[[Split], dict[str, Any]]] = {
@@ -225,7 +221,9 @@ def main() -> None:
     CHECKPOINTS.mkdir(exist_ok=True)
     split = read_split(arguments.data)
     for stage in arguments.only or STAGES:
-        _record(stage, STAGES[stage](split))
+        known = record_figures(FOLDER, stage, STAGES[stage](split))
+        if known.keys() >= STAGES.keys():
+            write_card(known, FOLDER / "CARD.md")
 
 
 def _archive(images: Images, name: str) -> dict[str, Any]:
@@ -240,7 +238,7 @@ def _supervised(build: Callable[[], nn.Module], name: str, images: Images, test:
     torch.manual_seed(schedule.seed)
     net = build()
     seconds = train(net, images, schedule)
-    _save(net.state_dict(), FOLDER / f"{name}.safetensors")
+    save_weights(net.state_dict(), FOLDER / f"{name}.safetensors")
     return {
         "seed": schedule.seed,
         "epochs": schedule.epochs,
@@ -252,25 +250,6 @@ def _supervised(build: Callable[[], nn.Module], name: str, images: Images, test:
 
 def _size(net: nn.Module, *example: Tensor) -> dict[str, int]:
     return {"parameters": sum(p.numel() for p in net.parameters()), "multiply_adds": multiply_adds(net, *example)}
-
-
-def _save(weights: dict[str, Tensor], file: Path) -> None:
-    part = file.with_suffix(".part")
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
-    part.chmod(0o644)
-    part.replace(file)
-
-
-def _record(stage: str, figures: dict[str, Any]) -> None:
-    file = FOLDER / "figures.json"
-    kept = json.loads(file.read_text()) if file.is_file() else {}
-    kept[stage] = figures
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(kept, indent=1) + "\n")
-    part.replace(file)
-    logging.info("%s: %s", stage, figures)
-    if kept.keys() >= STAGES.keys():
-        write_card(kept, FOLDER / "CARD.md")
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ interrupted; figures.json keeps what each part measured, so parts may be rebuilt
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from raysweep.data.audio import write_wav
@@ -27,6 +25,7 @@ from raysweep.zoo.notes.evaluation import multiply_adds, recall, without_magnitu
 from raysweep.zoo.notes.networks import BINS, CLASSES, Critic, Inpainter
 from raysweep.zoo.notes.render import SPLITS, labels, notes, play, spectra
 from raysweep.zoo.notes.supervised import Schedule, accuracy, train
+from raysweep.zoo.parts import record_figures, save_weights, with_weights
 
 CHECKPOINTS = FOLDER / "checkpoints"
 SHIPPED, SOUNDS = 2000, 160  # test notes in test.npz, and those of which it holds the sound
@@ -74,7 +73,7 @@ def make_inpainter() -> dict[str, Any]:
         training.load(file)
     x, y = split_of("train")
     training.run(x, y, file)
-    _save(training.averaged.state_dict(), "inpainter")
+    save_weights(training.averaged.state_dict(), FOLDER / "inpainter.safetensors")
     file.unlink()
     example = torch.zeros(1, 2, BINS)
     return {
@@ -109,10 +108,7 @@ def split_of(name: str) -> tuple[Tensor, Tensor]:
 
 def load(name: str) -> Any:
     """A network of this folder with its weights, in eval mode."""
-    entry = MODELS[name]
-    net = entry.build().eval().requires_grad_(False)
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -133,7 +129,9 @@ def main() -> None:
     torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     CHECKPOINTS.mkdir(exist_ok=True)
     for part in arguments.only or PARTS:
-        _record(part, PARTS[part]())
+        known = record_figures(FOLDER, part, PARTS[part]())
+        if known.keys() >= PARTS.keys():
+            write_card(known, FOLDER / "CARD.md")
 
 
 def _supervised(name: str) -> dict[str, Any]:
@@ -142,7 +140,7 @@ def _supervised(name: str) -> dict[str, Any]:
     torch.manual_seed(schedule.seed)
     net = MODELS[name].build()
     seconds = train(net, x, y, schedule)
-    _save(net.state_dict(), name)
+    save_weights(net.state_dict(), FOLDER / f"{name}.safetensors")
     tried = {name: split_of(name) for name in ("validation", "test", "soundfont")}
     settings = {"seed": schedule.seed, "epochs": schedule.epochs, "notes": len(x), "seconds": round(seconds)}
     return (
@@ -159,25 +157,6 @@ def _supervised(name: str) -> dict[str, Any]:
 
 def _size(net: nn.Module, *example: Tensor) -> dict[str, int]:
     return {"parameters": sum(p.numel() for p in net.parameters()), "multiply_adds": multiply_adds(net, *example)}
-
-
-def _save(weights: dict[str, Tensor], name: str) -> None:
-    part = FOLDER / f"{name}.part"
-    save_file({key: tensor.contiguous() for key, tensor in weights.items()}, part)
-    part.chmod(0o644)
-    part.replace(FOLDER / f"{name}.safetensors")
-
-
-def _record(part: str, figures: dict[str, Any]) -> None:
-    file = FOLDER / "figures.json"
-    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    kept[part] = figures
-    unfinished = file.with_suffix(".part")
-    unfinished.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(file)
-    logging.info("%s: %s", part, figures)
-    if kept.keys() >= PARTS.keys():
-        write_card(kept, FOLDER / "CARD.md")
 
 
 if __name__ == "__main__":

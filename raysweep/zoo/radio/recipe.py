@@ -8,17 +8,14 @@ alone.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
+from raysweep.zoo.parts import record_figures, save_weights, with_weights
 from raysweep.zoo.radio import FOLDER, MODELS
 from raysweep.zoo.radio.card import draw_samples, write_card
 from raysweep.zoo.radio.evaluation import ByDistance, estimate, multiply_adds, rmse, situation
@@ -110,10 +107,7 @@ def split_of(name: str) -> Maps:
 
 def load(name: str) -> Any:
     """A network of this folder with its weights, in eval mode."""
-    entry = MODELS[name]
-    net = entry.build().eval().requires_grad_(False)
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -133,14 +127,16 @@ def main() -> None:
     torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     CHECKPOINTS.mkdir(exist_ok=True)
     for part in arguments.only or PARTS:
-        _record(part, PARTS[part]())
+        known = record_figures(FOLDER, part, PARTS[part]())
+        if part == "card":
+            write_card(known, FOLDER / "CARD.md")
 
 
 def _trained(name: str) -> dict[str, Any]:
     schedule = SCHEDULES[name]
     training = Training(schedule, CHECKPOINTS / f"{name}.pt")
     net = training.run(split_of("train"))
-    _save(net.state_dict(), FOLDER / f"{name}.safetensors")
+    save_weights(net.state_dict(), FOLDER / f"{name}.safetensors")
     return {
         "seed": schedule.seed,
         "steps": schedule.steps,
@@ -151,25 +147,6 @@ def _trained(name: str) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in net.parameters()),
         "multiply_adds": multiply_adds(net, torch.zeros(1, CHANNELS, SIDE, SIDE)),
     }
-
-
-def _save(weights: dict[str, Tensor], file: Path) -> None:
-    part = file.with_suffix(".part")
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
-    part.chmod(0o644)
-    part.replace(file)
-
-
-def _record(part: str, figures: dict[str, Any]) -> None:
-    file = FOLDER / "figures.json"
-    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    kept[part] = figures
-    unfinished = file.with_suffix(".part")
-    unfinished.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(file)
-    logging.info("%s: %s", part, figures)
-    if part == "card":
-        write_card(kept, FOLDER / "CARD.md")
 
 
 if __name__ == "__main__":

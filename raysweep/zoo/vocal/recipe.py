@@ -9,17 +9,15 @@ rebuilt alone.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from raysweep.zoo.parts import record_figures, save_weights, with_weights
 from raysweep.zoo.vocal import FOLDER, MODELS, adversarial, supervised
 from raysweep.zoo.vocal.card import draw_samples, write_card, write_sounds
 from raysweep.zoo.vocal.evaluation import distance, multiply_adds, read, recall, sample
@@ -63,7 +61,7 @@ def make_test() -> dict[str, Any]:
 
 def make_generator() -> dict[str, Any]:
     generator, seconds = adversarial.train(*split_of("train"), GENERATOR, CHECKPOINTS / "generator.pt")
-    _save(generator.state_dict(), FOLDER / "generator.safetensors")
+    save_weights(generator.state_dict(), FOLDER / "generator.safetensors")
     settings = {"seed": GENERATOR.seed, "steps": GENERATOR.steps, "batch": GENERATOR.batch, "seconds": round(seconds)}
     return settings | _size(generator, torch.zeros(1, LATENT))
 
@@ -104,10 +102,7 @@ def split_of(name: str) -> tuple[Tensor, Tensor]:
 
 def load(name: str) -> Any:
     """A network of this folder with its weights, in eval mode."""
-    entry = MODELS[name]
-    net = entry.build().eval().requires_grad_(False)
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -128,7 +123,9 @@ def main() -> None:
     torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     CHECKPOINTS.mkdir(exist_ok=True)
     for part in arguments.only or PARTS:
-        _record(part, PARTS[part]())
+        known = record_figures(FOLDER, part, PARTS[part]())
+        if part == "card":
+            write_card(known, FOLDER / "CARD.md")
 
 
 def _supervised(name: str) -> dict[str, Any]:
@@ -138,32 +135,13 @@ def _supervised(name: str) -> dict[str, Any]:
     torch.manual_seed(schedule.seed)
     net = MODELS[name].build()
     seconds = supervised.train(net, x, y, schedule)  # type: ignore[arg-type]
-    _save(net.state_dict(), FOLDER / f"{name}.safetensors")
+    save_weights(net.state_dict(), FOLDER / f"{name}.safetensors")
     settings = {"seed": schedule.seed, "epochs": schedule.epochs, "excerpts": len(x), "seconds": round(seconds)}
     return settings | _size(net, torch.zeros(1, 1, BANDS, FRAMES)) | recall(read(net, held), truth)
 
 
 def _size(net: nn.Module, example: Tensor) -> dict[str, int]:
     return {"parameters": sum(p.numel() for p in net.parameters()), "multiply_adds": multiply_adds(net, example)}
-
-
-def _save(weights: dict[str, Tensor], file: Path) -> None:
-    part = file.with_suffix(".part")
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
-    part.chmod(0o644)
-    part.replace(file)
-
-
-def _record(part: str, figures: dict[str, Any]) -> None:
-    file = FOLDER / "figures.json"
-    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    kept[part] = figures
-    unfinished = file.with_suffix(".part")
-    unfinished.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(file)
-    logging.info("%s: %s", part, figures)
-    if part == "card":
-        write_card(kept, FOLDER / "CARD.md")
 
 
 if __name__ == "__main__":

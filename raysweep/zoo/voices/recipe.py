@@ -8,7 +8,6 @@ measured, so parts may be rebuilt alone.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -18,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from raysweep.zoo.parts import record_figures, save_weights, with_weights
 from raysweep.zoo.pgd import Attack
 from raysweep.zoo.voices import FOLDER, MODELS
 from raysweep.zoo.voices.card import write_card
@@ -105,10 +104,7 @@ def split_of(name: str) -> tuple[Tensor, Tensor]:
 
 def load(name: str) -> Any:
     """A network of this folder with its weights, in eval mode."""
-    entry = MODELS[name]
-    net = entry.build().eval().requires_grad_(False)
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -129,7 +125,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     for part in arguments.only or PARTS:
-        _record(part, PARTS[part](arguments.root))
+        known = record_figures(FOLDER, part, PARTS[part](arguments.root))
+        if known.keys() >= PARTS.keys():
+            write_card(known, FOLDER / "CARD.md")
 
 
 def _supervised(name: str) -> dict[str, Any]:
@@ -138,7 +136,7 @@ def _supervised(name: str) -> dict[str, Any]:
     torch.manual_seed(schedule.seed)
     net = MODELS[name].build()
     seconds = train(net, x, y, schedule, SPAN)  # type: ignore[arg-type]
-    _save(net.state_dict(), name)
+    save_weights(net.state_dict(), FOLDER / f"{name}.safetensors")
     settings = {"seed": schedule.seed, "epochs": schedule.epochs, "excerpts": len(x), "seconds": round(seconds)}
     sizes = {"parameters": sum(p.numel() for p in net.parameters())}
     return settings | sizes | {part: _recall(net, *split_of(part)) for part in SHIPPED}
@@ -153,25 +151,6 @@ def _recall(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, float]:
 
 def _file(split: str) -> Path:
     return (FOLDER if split in SHIPPED else CHECKPOINTS) / f"{split}.npz"
-
-
-def _save(weights: dict[str, Tensor], name: str) -> None:
-    part = FOLDER / f"{name}.part"
-    save_file({key: tensor.contiguous() for key, tensor in weights.items()}, part)
-    part.chmod(0o644)
-    part.replace(FOLDER / f"{name}.safetensors")
-
-
-def _record(part: str, figures: dict[str, Any]) -> None:
-    file = FOLDER / "figures.json"
-    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    kept[part] = figures
-    unfinished = file.with_suffix(".part")
-    unfinished.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(file)
-    logging.info("%s: %s", part, figures)
-    if kept.keys() >= PARTS.keys():
-        write_card(kept, FOLDER / "CARD.md")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ measured, so parts may be rebuilt alone; the card is drawn from it.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from raysweep.zoo.fashion.evaluation import multiply_adds
+from raysweep.zoo.parts import record_figures, save_weights, with_weights
 from raysweep.zoo.waterbirds import FOLDER, MODELS
 from raysweep.zoo.waterbirds.card import draw_groups, write_card
 from raysweep.zoo.waterbirds.composites import STRIPS, Composites, compose, join, scenes
@@ -88,7 +87,7 @@ def _trained(name: str) -> Callable[[Rooms], dict[str, Any]]:
         net = MODELS[name].build()
         images = split(pictures, source)
         seconds = train(net, images, schedule)
-        _save(net.state_dict(), FOLDER / f"{name}.safetensors")
+        save_weights(net.state_dict(), FOLDER / f"{name}.safetensors")
         return {
             "seed": schedule.seed,
             "epochs": schedule.epochs,
@@ -111,10 +110,7 @@ PARTS |= {name: _trained(name) for name in SCHEDULES} | {"bare": make_bare}
 
 def load(name: str) -> Any:
     """A network of this folder with its weights, in eval mode."""
-    entry = MODELS[name]
-    net = entry.build().eval().requires_grad_(False)
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 def main() -> None:
@@ -126,26 +122,9 @@ def main() -> None:
     torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     pictures = read_birds(arguments.root), read_photographs(arguments.root)
     for part in arguments.only or PARTS:
-        _record(part, PARTS[part](pictures))
-
-
-def _save(weights: dict[str, torch.Tensor], file: Path) -> None:
-    part = file.with_suffix(".part")
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
-    part.chmod(0o644)
-    part.replace(file)
-
-
-def _record(part: str, figures: dict[str, Any]) -> None:
-    file = FOLDER / "figures.json"
-    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    kept[part] = figures
-    unfinished = file.with_suffix(".part")
-    unfinished.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(file)
-    logging.info("%s: %s", part, figures)
-    if kept.keys() >= PARTS.keys():
-        write_card(kept, FOLDER / "CARD.md")
+        known = record_figures(FOLDER, part, PARTS[part](pictures))
+        if known.keys() >= PARTS.keys():
+            write_card(known, FOLDER / "CARD.md")
 
 
 if __name__ == "__main__":
