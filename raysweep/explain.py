@@ -44,7 +44,7 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     from raysweep.preflight import check_space, located
     from raysweep.search.conductor import trajectory_key
     from raysweep.search.space import steps_of
-    from raysweep.sweepfile import GanKeys, load_sweep
+    from raysweep.sweepfile import load_sweep
 
     file = load_sweep(best)
     with located(file):
@@ -58,7 +58,7 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     with one_thread():
         device = open_device("cuda" if file.sweep.hosts.gpus and torch.cuda.is_available() else "cpu")
         slots = file.sweep.slots or SLOTS[device.type]
-        if isinstance(file.sweep.method, GanKeys):
+        if file.sweep.trains:
             found = Showing(workload, slots, device).found(trained_generator(file), values)
             classes = {name: found.tensors[name] for name in ("classes", "unseen")}
             return {"explanation": found.explanation[first_example:].astype(np.float32), **classes}

@@ -1,6 +1,6 @@
 """The sweep file: YAML, checked whole by a schema before anything starts.
 
-Every key that a sweep file accepts is a field below; `load_sweep` is the one way in.
+Every key that a sweep file accepts is a field below, or of a method in `method_keys`; `load_sweep` is the one way in.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from raysweep.document import Document
 from raysweep.errors import InputError, RaysweepError, nearest
+from raysweep.keys import Keys, short
+from raysweep.method_keys import GanKeys, MethodKeys
 from raysweep.rules import check_between_keys
 from raysweep.schema_errors import schema_errors
 from raysweep.search.domains import parse_domain
@@ -20,44 +22,35 @@ from raysweep.search.space import Space, parse_space
 from raysweep.yaml_source import parse_yaml
 
 
-def _short(name: str) -> BeforeValidator:
-    """Let a bare value stand for a mapping with the one key `name`."""
-    return BeforeValidator(lambda value: value if isinstance(value, (dict, BaseModel)) else {name: value})
-
-
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-class _Keys(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class ModelKeys(_Keys):
+class ModelKeys(Keys):
     """A network: `zoo://…`, `module:callable` or a TorchScript file; a bare string is its `source`."""
 
     source: str
     weights: str | None = None
     trust: Literal["torchscript"] | None = None
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default_factory=dict)
     latent: int | None = Field(None, ge=1)
 
 
-class DataKeys(_Keys):
+class DataKeys(Keys):
     """Real data: `zoo://…`, .npz, .parquet, a folder of class folders or `module:callable`."""
 
     source: str
     media: Literal["image", "logmel", "spectrum", "radio", "array"] | None = None
 
 
-class AreaKeys(_Keys):
+class AreaKeys(Keys):
     """A rectangle of a map: `[first, last]`, the last not among them; all rows, or columns, where it does not say."""
 
     rows: list[int] | None = None
     columns: list[int] | None = None
 
 
-class TargetKeys(_Keys):
+class TargetKeys(Keys):
     """What is explained: a class by name or index, or unit `unit` of the named layer `layer` (spatial mean).
 
     A class with a `layer` is the class's unit of that layer: the logits of a network that ends in a softmax. Of methods
@@ -73,105 +66,11 @@ class TargetKeys(_Keys):
     area: AreaKeys | None = None
 
 
-class AmKeys(_Keys):
-    """Activation maximisation and its named variants."""
-
-    name: Literal["am"]
-    prior: Literal["log_density", "squared_norm"] = "log_density"
-    record: Literal["best", "last"] = "best"
-    min_improvement: float = Field(0.0, ge=0)
-
-
-class AmInputKeys(_Keys):
-    """Activation maximisation in input space, alone and with an expert, and the named variants of both."""
-
-    name: Literal["am_input", "am_expert"]
-    quantity: Literal["log_probability", "response"] = "log_probability"
-    start: Literal["noise", "mean", "sample"] = "noise"
-    bounds: Literal["data", "none"] = "data"
-
-
-class ComponentKeys(_Keys):
-    """What methods that explain samples share: what may be removed of them as a whole, and what comes in its place.
-
-    `components` are pixels, patches (of `patch` × `patch`), elements or channels; of radio maps buildings, measurements
-    or buildings+measurements; a .npy file or `module:callable`.
-    """
-
-    components: str = "pixels"
-    patch: int = Field(4, ge=1)
-    fill: Literal["gaussian", "constant", "mean", "blur", "inpainter", "phi_gt"] = "gaussian"
-    fill_value: float = 0.0
-    fill_share: float = Field(1.0, gt=0, le=1)
-    blur: float = Field(2.0, gt=0)
-
-
-class MaskKeys(ComponentKeys):
-    """What methods that mask samples share: one mask for each example, or for each class."""
-
-    per: Literal["example", "class"] = "example"
-
-
-class RdeKeys(MaskKeys):
-    """Rate-distortion explanations and their named variants."""
-
-    name: Literal["rde"]
-    mask: Literal["concrete", "relaxed"] = "concrete"
-
-
-class PursuitKeys(MaskKeys):
-    """Matching pursuit: masks that grow component by component."""
-
-    name: Literal["rde_pursuit"]
-
-
-class LrpKeys(ComponentKeys):
-    """Layer-wise relevance propagation; a `composite` is named, or lists {layers: rule} of which the first that fits
-    counts."""
-
-    name: Literal["lrp"]
-    composite: str | list[dict[str, str]] = "alpha_beta"
-    bias: Literal["absorb", "ignore", "spread"] = "absorb"
-    bounds: list[float] | None = Field(None, min_length=2, max_length=2)
-
-
-class SensitivityKeys(ComponentKeys):
-    """Squared gradients."""
-
-    name: Literal["sensitivity"]
-
-
-class CaptumKeys(ComponentKeys):
-    """What Captum attributes with, and every element of what it compares with."""
-
-    name: Literal["attribution"]
-    algorithm: Literal["saliency", "integrated_gradients", "guided_backprop", "occlusion"] = "saliency"
-    baseline: float = 0.0
-
-
-class GanKeys(_Keys):
-    """Generators of classes: ProbeGAN, its naive baseline, its oracle, a conditional GAN, and a search in one.
-
-    `trained` is the generator that `biggan_am` searches in, and in a winner's file the one that `explain` makes images
-    with; other sweeps train their own.
-    """
-
-    name: Literal["probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am"]
-    trained: str | None = None
-
-
-MethodKeys = Annotated[
-    AmKeys | AmInputKeys | RdeKeys | PursuitKeys | LrpKeys | SensitivityKeys | CaptumKeys | GanKeys,
-    Field(discriminator="name"),
-]
-"""The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
-
-
 WitnessName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 """Part of the names of what is recorded."""
 
 
-class ObjectiveKeys(_Keys):
+class ObjectiveKeys(Keys):
     """A score: `model` and `layer` say whose features (default: the classifier's penultimate layer).
 
     `reference` says of methods that excite a unit what real samples they are compared with: those of the target's class
@@ -189,7 +88,7 @@ class ObjectiveKeys(_Keys):
         "seen_fd",
         "classifier_loss",
     ]
-    model: Annotated[ModelKeys, _short("source")] | None = None
+    model: Annotated[ModelKeys, short("source")] | None = None
     layer: str | None = None
     reference: Literal["class"] | None = None
 
@@ -200,20 +99,20 @@ class WitnessKeys(ModelKeys):
     class_: str | int | None = Field(None, alias="class")
 
 
-class ModelsKeys(_Keys):
+class ModelsKeys(Keys):
     """The networks of a sweep; `judge` is an independent classifier that only measures recognition.
 
     Instead of a `classifier` there may be named `classifiers`, of which `classifier` in the space chooses one.
     `witnesses` are further classifiers that only measure, each something of its own.
     """
 
-    generator: Annotated[ModelKeys, _short("source")] | None = None
-    inpainter: Annotated[ModelKeys, _short("source")] | None = None
-    expert: Annotated[ModelKeys, _short("source")] | None = None
-    classifier: Annotated[ModelKeys, _short("source")] | None = None
-    classifiers: dict[str, Annotated[ModelKeys, _short("source")]] | None = Field(None, min_length=1)
-    judge: Annotated[ModelKeys, _short("source")] | None = None
-    witnesses: dict[WitnessName, Annotated[WitnessKeys, _short("source")]] | None = Field(None, min_length=1)
+    generator: Annotated[ModelKeys, short("source")] | None = None
+    inpainter: Annotated[ModelKeys, short("source")] | None = None
+    expert: Annotated[ModelKeys, short("source")] | None = None
+    classifier: Annotated[ModelKeys, short("source")] | None = None
+    classifiers: dict[str, Annotated[ModelKeys, short("source")]] | None = Field(None, min_length=1)
+    judge: Annotated[ModelKeys, short("source")] | None = None
+    witnesses: dict[WitnessName, Annotated[WitnessKeys, short("source")]] | None = Field(None, min_length=1)
 
     @property
     def named(self) -> dict[str, ModelKeys]:
@@ -224,7 +123,7 @@ class ModelsKeys(_Keys):
         return {f"models.{role}": model for role, model in roles.items() if model is not None}
 
 
-class SearchKeys(_Keys):
+class SearchKeys(Keys):
     """How configurations are suggested; `from` names a finished sweep whose results are learnt from."""
 
     sampler: Literal["grid", "random", "tpe", "gp", "cmaes", "nsga2"] = "grid"
@@ -232,7 +131,7 @@ class SearchKeys(_Keys):
     from_: str | None = Field(None, alias="from")
 
 
-class StopKeys(_Keys):
+class StopKeys(Keys):
     """When a trial is stopped early, and at which step counts, or with how many examples, that is decided."""
 
     scheduler: Literal["none", "asha", "median", "race"] = "none"
@@ -244,7 +143,7 @@ class StopKeys(_Keys):
     confidence: float = Field(0.85, gt=0.5, lt=1)
 
 
-class BudgetKeys(_Keys):
+class BudgetKeys(Keys):
     """What a sweep may use; when one of them is used up, running trials finish and no further one starts."""
 
     trials: int | None = Field(None, ge=1)
@@ -252,7 +151,7 @@ class BudgetKeys(_Keys):
     row_steps: int | None = Field(None, ge=1)
 
 
-class HostKeys(_Keys):
+class HostKeys(Keys):
     """Hosts: how many, and what each takes. On CPUs a host steps one lane per CPU.
 
     A sweep starts with `min` of them and uses up to `max` as they find room; `count` is the same as `max`.
@@ -270,18 +169,18 @@ class HostKeys(_Keys):
         return self.max or self.count or self.min
 
 
-class Sweep(_Keys):
+class Sweep(Keys):
     """One study, as its sweep file says it, all defaults filled in.
 
     `folder` is where relative paths and modules are looked up, itself relative to the sweep file; by default there.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-    method: Annotated[MethodKeys, _short("name")]
+    method: Annotated[MethodKeys, short("name")]
     models: ModelsKeys
-    data: Annotated[DataKeys, _short("source")]
-    images: Annotated[DataKeys, _short("source")] | None = None
-    target: Annotated[TargetKeys, _short("class")]
+    data: Annotated[DataKeys, short("source")]
+    images: Annotated[DataKeys, short("source")] | None = None
+    target: Annotated[TargetKeys, short("class")]
     direction: Literal["maximise", "minimise"] = "maximise"
     examples: int = Field(50, ge=2)
     space: dict[str, Any]
@@ -289,7 +188,7 @@ class Sweep(_Keys):
     stop: StopKeys = StopKeys()
     budget: BudgetKeys = BudgetKeys()
     concurrency: int = Field(8, ge=1)
-    objective: Annotated[list[Annotated[ObjectiveKeys, _short("name")]], BeforeValidator(_listed), Field(min_length=1)]
+    objective: Annotated[list[Annotated[ObjectiveKeys, short("name")]], BeforeValidator(_listed), Field(min_length=1)]
     prefer: str | dict[str, float] | None = None
     seed: int = Field(0, ge=0)
     precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"

@@ -1,0 +1,103 @@
+"""The methods as a sweep file names them: each with its named variants; hyper-parameters are the space's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from raysweep.keys import Keys
+
+
+class AmKeys(Keys):
+    """Activation maximisation and its named variants."""
+
+    name: Literal["am"]
+    prior: Literal["log_density", "squared_norm"] = "log_density"
+    record: Literal["best", "last"] = "best"
+    min_improvement: float = Field(0.0, ge=0)
+
+
+class AmInputKeys(Keys):
+    """Activation maximisation in input space, alone and with an expert, and the named variants of both."""
+
+    name: Literal["am_input", "am_expert"]
+    quantity: Literal["log_probability", "response"] = "log_probability"
+    start: Literal["noise", "mean", "sample"] = "noise"
+    bounds: Literal["data", "none"] = "data"
+
+
+class ComponentKeys(Keys):
+    """What methods that explain samples share: what may be removed of them as a whole, and what comes in its place.
+
+    `components` are pixels, patches (of `patch` × `patch`), elements or channels; of radio maps buildings, measurements
+    or buildings+measurements; a .npy file or `module:callable`.
+    """
+
+    components: str = "pixels"
+    patch: int = Field(4, ge=1)
+    fill: Literal["gaussian", "constant", "mean", "blur", "inpainter", "phi_gt"] = "gaussian"
+    fill_value: float = 0.0
+    fill_share: float = Field(1.0, gt=0, le=1)
+    blur: float = Field(2.0, gt=0)
+
+
+class MaskKeys(ComponentKeys):
+    """What methods that mask samples share: one mask for each example, or for each class."""
+
+    per: Literal["example", "class"] = "example"
+
+
+class RdeKeys(MaskKeys):
+    """Rate-distortion explanations and their named variants."""
+
+    name: Literal["rde"]
+    mask: Literal["concrete", "relaxed"] = "concrete"
+
+
+class PursuitKeys(MaskKeys):
+    """Matching pursuit: masks that grow component by component."""
+
+    name: Literal["rde_pursuit"]
+
+
+class LrpKeys(ComponentKeys):
+    """Layer-wise relevance propagation; a `composite` is named, or lists {layers: rule} of which the first that fits
+    counts."""
+
+    name: Literal["lrp"]
+    composite: str | list[dict[str, str]] = "alpha_beta"
+    bias: Literal["absorb", "ignore", "spread"] = "absorb"
+    bounds: list[float] | None = Field(None, min_length=2, max_length=2)
+
+
+class SensitivityKeys(ComponentKeys):
+    """Squared gradients."""
+
+    name: Literal["sensitivity"]
+
+
+class CaptumKeys(ComponentKeys):
+    """What Captum attributes with, and every element of what it compares with."""
+
+    name: Literal["attribution"]
+    algorithm: Literal["saliency", "integrated_gradients", "guided_backprop", "occlusion"] = "saliency"
+    baseline: float = 0.0
+
+
+class GanKeys(Keys):
+    """Generators of classes: ProbeGAN, its naive baseline, its oracle, a conditional GAN, and a search in one.
+
+    `trained` is the generator that `biggan_am` searches in, and in a winner's file the one that `explain` makes images
+    with; other sweeps train their own.
+    """
+
+    name: Literal["probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am"]
+    trained: str | None = None
+
+
+MethodKeys = Annotated[
+    AmKeys | AmInputKeys | RdeKeys | PursuitKeys | LrpKeys | SensitivityKeys | CaptumKeys | GanKeys,
+    Field(discriminator="name"),
+]
+"""The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
