@@ -177,7 +177,7 @@ def check_whole(domain: Domain, key: str) -> None:
 
 def workload_spec(file: SweepFile) -> Any:
     """The sweep without its search, as hosts get it."""
-    from raysweep.engine.workload import ObjectiveSpec, WitnessSpec, WorkloadSpec
+    from raysweep.engine.workload_spec import ObjectiveSpec, WitnessSpec, WorkloadSpec
     from raysweep.models.model import ModelSource
 
     sweep = file.sweep

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from raysweep.engine.engine import Engine
     from raysweep.engine.row_store import RowStore
     from raysweep.engine.scoring import Scorer
-    from raysweep.engine.workload import WorkloadSpec
+    from raysweep.engine.workload_spec import WorkloadSpec
 
 LEASE = 30.0
 """Seconds after which a driver that does not renew is taken for dead."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from raysweep.record.checkouts import folder_at
 
 if TYPE_CHECKING:
-    from raysweep.engine.workload import WorkloadSpec
+    from raysweep.engine.workload_spec import WorkloadSpec
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from raysweep.errors import HostLost, RaysweepError
 from raysweep.record.occupancy import append_occupancy
 
 if TYPE_CHECKING:
-    from raysweep.engine.workload import WorkloadSpec
+    from raysweep.engine.workload_spec import WorkloadSpec
 
 START_DEADLINE = 900.0
 """Seconds in which a host must start; a cluster may have to start a machine for it."""

@@ -1,6 +1,6 @@
 """A sweep of the zoo's fashion networks, for tests to change."""
 
-from raysweep.engine.workload import ObjectiveSpec, WorkloadSpec
+from raysweep.engine.workload_spec import ObjectiveSpec, WorkloadSpec
 from raysweep.models.model import ModelSource
 
 FASHION = WorkloadSpec(

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
+from raysweep.engine.workload import Workload
+from raysweep.engine.workload_spec import ObjectiveSpec, WorkloadSpec
 from raysweep.errors import InputError
 from raysweep.methods import Rows
 from raysweep.models.model import ModelSource

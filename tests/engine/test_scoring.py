@@ -17,7 +17,8 @@ from torch import nn
 
 from raysweep.engine.engine import Engine
 from raysweep.engine.scoring import Scored, Scorer
-from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
+from raysweep.engine.workload import Workload
+from raysweep.engine.workload_spec import ObjectiveSpec, WorkloadSpec
 from raysweep.errors import TrialFailed
 from raysweep.methods.method import State
 from raysweep.methods.noise import normal

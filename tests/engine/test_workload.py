@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
+from raysweep.engine.workload import Workload
+from raysweep.engine.workload_spec import ObjectiveSpec, WorkloadSpec
 from raysweep.errors import InputError
 from raysweep.models.model import ModelSource
 from raysweep.objectives.recognition import recognised

@@ -11,7 +11,7 @@ from raysweep.data.dataset import class_index
 from raysweep.errors import InputError
 
 if TYPE_CHECKING:
-    from raysweep.engine.workload import WorkloadSpec
+    from raysweep.engine.workload_spec import WorkloadSpec
 
 
 def choose(spec: WorkloadSpec, data: Dataset) -> np.ndarray:

@@ -14,7 +14,8 @@ from safetensors.numpy import save_file
 from raysweep.engine.engine import Engine
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.scoring import Scored, Scorer
-from raysweep.engine.workload import ObjectiveSpec, WitnessSpec, Workload, WorkloadSpec
+from raysweep.engine.workload import Workload
+from raysweep.engine.workload_spec import ObjectiveSpec, WitnessSpec, WorkloadSpec
 from raysweep.errors import InputError, TrialFailed
 from raysweep.methods.method import State
 from raysweep.models.model import ModelSource

@@ -14,7 +14,8 @@ import torch
 from raysweep.engine.engine import Engine
 from raysweep.engine.explainers import RdeExplainer
 from raysweep.engine.scoring import Scored, Scorer
-from raysweep.engine.workload import ObjectiveSpec, Workload, WorkloadSpec
+from raysweep.engine.workload import Workload
+from raysweep.engine.workload_spec import ObjectiveSpec, WorkloadSpec
 from raysweep.errors import InputError
 from raysweep.methods.method import State
 from raysweep.methods.noise import fresh_normal, fresh_uniform
