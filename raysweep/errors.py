@@ -99,6 +99,17 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f"Did you mean '{close}'?" if close else f"Valid: {', '.join(options)}"
 
 
+def check_choice(value: str, choices: Iterable[str], *, key: str) -> None:
+    """Whether a named variant is one of those that there are.
+
+    Raises:
+        InputError: it is not; the nearest one is suggested.
+    """
+    known = list(choices)
+    if value not in known:
+        raise InputError("no such option", key=key, value=value, suggestion=did_you_mean(value, known))
+
+
 def _shorten(value: Any, limit: int = 120) -> str:
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from raysweep.errors import InputError, did_you_mean
+from raysweep.errors import check_choice
 from raysweep.methods.method import Bound, Rows, by_row
 from raysweep.methods.noise import normal
 from raysweep.methods.row_method import Loss, RowMethod
@@ -51,13 +51,9 @@ class ActivationMaximisation(RowMethod):
         min_improvement: float = 0.0,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        for key, value, choices in (
-            ("direction", direction, get_args(Direction)),
-            ("prior", prior, get_args(Prior)),
-            ("record", record, get_args(Record)),
-        ):
-            if value not in choices:
-                raise InputError("no such option", key=key, value=value, suggestion=did_you_mean(value, choices))
+        check_choice(direction, get_args(Direction), key="direction")
+        check_choice(prior, get_args(Prior), key="prior")
+        check_choice(record, get_args(Record), key="record")
         self.generator, self.response, self.latent = generator, response, latent
         self.sign = 1.0 if direction == "maximise" else -1.0
         self.prior_scale = 0.5 if prior == "log_density" else 1.0

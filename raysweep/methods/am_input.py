@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from raysweep.errors import InputError, did_you_mean
+from raysweep.errors import check_choice
 from raysweep.methods.method import Bound, Rows, by_row
 from raysweep.methods.noise import fresh_uniform, normal
 from raysweep.methods.row_method import Loss, RowMethod
@@ -62,9 +62,7 @@ class InputMaximisation(RowMethod):
         high: float = math.inf,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        if quantity not in get_args(Quantity):
-            hint = did_you_mean(quantity, get_args(Quantity))
-            raise InputError("no such option", key="method.quantity", value=quantity, suggestion=hint)
+        check_choice(quantity, get_args(Quantity), key="method.quantity")
         self.scores, self.unit, self.first, self.spread = scores, unit, first, spread
         self.response = nn.Sequential(scores, Unit(unit))
         self.quantity, self.sign, self.low, self.high, self.dtype = quantity, sign, low, high, dtype

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from raysweep.errors import InputError, did_you_mean
+from raysweep.errors import InputError, check_choice
 from raysweep.methods.method import Bound, Rows, by_row
 from raysweep.methods.row_method import Loss, RowMethod
 from raysweep.models.taps import Taps
@@ -77,14 +77,9 @@ class GuidedFeatureInversion(RowMethod):
         batch: int = 16,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        for key, value, choices in (
-            ("norm", norm, get_args(Norm)),
-            ("score", score, get_args(Score)),
-            ("error", error, get_args(Error)),
-        ):
-            if value not in choices:
-                hint = did_you_mean(value, choices)
-                raise InputError("no such option", key=f"method.{key}", value=value, suggestion=hint)
+        check_choice(norm, get_args(Norm), key="method.norm")
+        check_choice(score, get_args(Score), key="method.score")
+        check_choice(error, get_args(Error), key="method.error")
         self.taps = Taps(network, [*layers, *guides])
         self.samples, self.unit, self.layers, self.guides = samples, unit, tuple(layers), tuple(guides)
         self.norm, self.score, self.error, self.dtype = norm, score, error, dtype

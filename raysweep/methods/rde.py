@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from raysweep.errors import InputError, did_you_mean
+from raysweep.errors import check_choice
 from raysweep.methods.masking import Masking
 from raysweep.methods.method import Bound, Rows
 from raysweep.methods.noise import fresh_uniform
@@ -46,9 +46,7 @@ class RateDistortion(RowMethod):
     draws = "noise_samples"
 
     def __init__(self, masking: Masking, mask: Mask = "concrete") -> None:
-        if mask not in get_args(Mask):
-            hint = did_you_mean(mask, get_args(Mask))
-            raise InputError("no such option", key="method.mask", value=mask, suggestion=hint)
+        check_choice(mask, get_args(Mask), key="method.mask")
         self.masking, self.concrete, self.dtype = masking, mask == "concrete", masking.dtype
 
     @classmethod

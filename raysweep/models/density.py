@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from raysweep.errors import InputError
-from raysweep.models.fit import check_gradient
+from raysweep.models.fit import check_gradient, tried
 from raysweep.models.independence import check_rows_independent
-from raysweep.models.model import like
 
 
 def check_density(module: nn.Module, samples: Tensor, *, key: str) -> None:
@@ -20,12 +19,7 @@ def check_density(module: nn.Module, samples: Tensor, *, key: str) -> None:
     """
     shape = list(samples.shape[1:])
     rule = f"the expert must take inputs [B, {', '.join(map(str, shape))}] and give log p of each, [B]"
-    try:
-        with torch.no_grad():
-            found = module(like(samples, module))
-    except Exception as error:
-        hint = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        raise InputError(rule, key=key, value=type(module).__name__, suggestion=hint) from error
+    found = tried(module, samples, rule, key=key)
     if not isinstance(found, Tensor) or list(found.shape) != [len(samples)]:
         what = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise InputError(rule, key=key, value=what)

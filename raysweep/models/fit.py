@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -48,6 +50,23 @@ def check_fit(
     at_fault = f"{key}.generator" if role == "classifier" else f"{key}.{role}"  # the classifier has been tried on data
     _check_read(readout, made, "the generator's output", wanted, at_fault, f"{key}.{role}")
     return tuple(made.shape[1:])
+
+
+def tried(module: nn.Module, x: torch.Tensor, rule: str, *, key: str, name: str | None = None) -> Any:
+    """What a network makes of inputs, without a gradient.
+
+    Args:
+        rule: what it must take and give.
+        name: of the network, where it is not its class's.
+
+    Raises:
+        InputError: `rule`, with what the network raised.
+    """
+    try:
+        with torch.no_grad():
+            return module(like(x, module))
+    except Exception as error:
+        raise InputError(rule, key=key, value=name or type(module).__name__, suggestion=_first_line(error)) from error
 
 
 def latents_for(generator: Model, rows: int = _ROWS) -> torch.Tensor:

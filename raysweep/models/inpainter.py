@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from raysweep.errors import InputError
+from raysweep.models.fit import tried
 from raysweep.models.independence import check_rows_independent
-from raysweep.models.model import like
 
 
 class Packed(nn.Module):
@@ -36,12 +36,7 @@ def check_inpainter(module: nn.Module, samples: Tensor, *, key: str) -> None:
     packed = torch.stack([samples * mask, mask, torch.randn(samples.shape, generator=generator)], dim=1)
     network, shape = Packed(module), list(samples.shape[1:])
     rule = f"the inpainter must take (kept, mask, noise), each [B, {', '.join(map(str, shape))}]"
-    try:
-        with torch.no_grad():
-            painted = network(like(packed, network))
-    except Exception as error:
-        hint = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        raise InputError(rule, key=key, value=type(module).__name__, suggestion=hint) from error
+    painted = tried(network, packed, rule, key=key, name=type(module).__name__)
     if not isinstance(painted, Tensor) or painted.shape != samples.shape:
         found = list(painted.shape[1:]) if isinstance(painted, Tensor) else type(painted).__name__
         raise InputError(f"the inpainter must paint in the samples' shape {shape}", key=key, value=found)
@@ -56,12 +51,7 @@ def check_estimator(module: nn.Module, samples: Tensor, *, key: str) -> None:
     """
     shape = list(samples.shape[1:])
     rule = f"the network that estimates must take samples {shape} and make maps {[1, *shape[1:]]}"
-    try:
-        with torch.no_grad():
-            made = module(like(samples, module))
-    except Exception as error:
-        hint = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        raise InputError(rule, key=key, value=type(module).__name__, suggestion=hint) from error
+    made = tried(module, samples, rule, key=key)
     if not isinstance(made, Tensor) or list(made.shape) != [len(samples), 1, *shape[1:]]:
         found = list(made.shape[1:]) if isinstance(made, Tensor) else type(made).__name__
         raise InputError(rule, key=key, value=found)
