@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from raysweep.data import Dataset
-    from raysweep.data.audio import MelSpec
     from raysweep.engine.workload import Workload
     from raysweep.sweepfile import Sweep, SweepFile
 
@@ -91,39 +91,15 @@ def trained_generator(file: SweepFile) -> dict[str, Tensor]:
     return {name: torch.from_numpy(found[name]) for name in GENERATOR if name in found}
 
 
-def media_of(best: str | Path) -> str:
-    """How the explanations of a `best.yaml` are shown."""
+@contextmanager
+def looked_into(best: str | Path) -> Iterator[Workload]:
+    """What a `best.yaml` explains with; what turns out in the block not to hold is told with the file's line."""
     from raysweep.preflight import located
     from raysweep.sweepfile import load_sweep
 
     file = load_sweep(best)
     with located(file):
-        return explaining_workload(file, file.sweep.examples).media
-
-
-def mel_of(best: str | Path) -> MelSpec | None:
-    """How the explanations of a `best.yaml` become sounds; None where they are no log-mels."""
-    from raysweep.data.audio import heard_with
-    from raysweep.preflight import located
-    from raysweep.sweepfile import load_sweep
-
-    file = load_sweep(best)
-    with located(file):
-        workload = explaining_workload(file, file.sweep.examples)
-        try:
-            return workload.mel
-        except InputError:  # the data that would say are gone, and nothing else needs them
-            return heard_with(workload.media, None)
-
-
-def data_of(best: str | Path) -> Dataset:
-    """The data whose samples a `best.yaml` explains."""
-    from raysweep.preflight import located
-    from raysweep.sweepfile import load_sweep
-
-    file = load_sweep(best)
-    with located(file):
-        return explaining_workload(file, file.sweep.examples).data
+        yield explaining_workload(file, file.sweep.examples)
 
 
 def explaining_workload(file: SweepFile, examples: int) -> Workload:

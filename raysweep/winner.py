@@ -94,10 +94,11 @@ def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> d
     Returns:
         Means of what the method measures, the `files`, and of masks over notes the examples that are `unheard`.
     """
-    from raysweep.explain import explain, media_of, mel_of
+    from raysweep.explain import explain, looked_into
 
     tensors, sheet, sound = (out / f"explanations.{kind}" for kind in ("safetensors", "png", "wav"))
-    media = media_of(best)
+    with looked_into(best) as workload:
+        media, mel = workload.media, workload.mel
     with writing(tensors, "--out"), tempfile.TemporaryFile(dir=out):
         pass  # found out now, not after minutes of work
     found = explain(best, examples, first)
@@ -105,7 +106,7 @@ def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> d
         files = [write_explanations(tensors, found)]
         title = f"{best.stem}: {examples} explanations"
         files.append(contact_sheet(looked_at(found, media), media, sheet, title=title))
-        if media == "logmel" and write_audio(found["explanation"], sound, mel_of(best)):
+        if media == "logmel" and write_audio(found["explanation"], sound, mel):
             files.append(sound)
         unheard: dict[str, Any] = {}
         if media == "spectrum" and "mask" in found:
@@ -118,10 +119,11 @@ def write_explanations_to(best: Path, examples: int, first: int, out: Path) -> d
 def _write_sounds(best: Path, found: dict[str, Any], first: int, folder: Path) -> tuple[list[Path], list[int]]:
     """The files of what masks keep of notes and remove, and the examples whose sound the data do not have."""
     from raysweep.data.waves import waves_of
-    from raysweep.explain import data_of
+    from raysweep.explain import looked_into
     from raysweep.record.note_parts import write_parts
 
-    data = data_of(best)
+    with looked_into(best) as workload:
+        data = workload.data
     return write_parts(folder, waves_of(found["sample"], data.x, data.waves), found["mask"], first)
 
 

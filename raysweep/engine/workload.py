@@ -90,7 +90,12 @@ class Workload:
     @cached_property
     def mel(self) -> MelSpec | None:
         """How explanations that are log-mels become sounds: as the data say, or the default; None for other media."""
-        return (self.data.mel or VOCAL) if self.media == "logmel" else None
+        if self.media != "logmel":
+            return None
+        try:
+            return self.data.mel or VOCAL
+        except InputError:  # a winner is explained where its data are gone, and nothing else needs them
+            return VOCAL
 
     @cached_property
     def unit(self) -> int:
