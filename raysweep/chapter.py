@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import platform
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raysweep.errors import InputError, SweepConflict
 from raysweep.outcome import SweepResult
@@ -20,10 +20,12 @@ from raysweep.record.journal import FORMAT, Journal
 from raysweep.record.ledger import Ledger
 from raysweep.record.trial import ENDED, Trial
 from raysweep.search.conductor import outcome
+from raysweep.search.space import METHOD
 from raysweep.sweepfile import Sweep
 
-if TYPE_CHECKING:
-    from raysweep.engine.workload import Workload
+CHOICE = f"{METHOD}.choice."
+"""Before the name of each method that a sweep compares."""
+FINER = ("bfloat16", "float32", "float64")
 
 
 def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> None:
@@ -32,11 +34,13 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> None:
     Raises:
         SweepConflict: a sweep of this name explains something else.
     """
-    sweep, workload = prepared.sweep, prepared.workload
-    identity = identity_of(sweep, workload)
+    sweep = prepared.sweep
+    identity = identity_of(prepared)
     refuse_another(ledger, identity, prepared)
     plain = sweep.plain()
     search = {key: plain[key] for key in ("space", "search", "concurrency")}
+    if sweep.methods:
+        search["methods"] = list(sweep.methods)
     if ledger.sweep is None or ledger.chapter["search"] != search or ledger.sweep != plain:
         chapter = ledger.chapter
         if ledger.sweep is None or chapter["search"] != search:
@@ -46,7 +50,7 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> None:
             format=FORMAT,
             id=ledger.sweep_id or uuid.uuid4().hex,
             sweep=plain,
-            identity=identity,
+            identity={**ledger.identity, **identity},
             versions=versions(),
             chapter=chapter,
         )
@@ -77,30 +81,66 @@ def settle_numerics(journal: Journal, prepared: Prepared, say: Callable[[str], N
     if sweep.trains:  # nothing to choose
         precision, slots = "float32" if precision == "auto" else precision, 1
     if precision == "auto" or slots is None:
-        precision, slots, measured = measure_numerics(
-            prepared.workload.spec, slots_to_try(sweep, device), device, cpus_of(sweep), sweep.hosts.gpus, say
-        )
-        say(measured["text"])
+        found = {}
+        for name, workload in prepared.workloads.items():
+            wanted = (slots_to_try(sweep, device), device, cpus_of(sweep), sweep.hosts.gpus, say)
+            found[name] = measure_numerics(workload.spec, *wanted)
+            say(f"{name}: {found[name][2]['text']}" if name else found[name][2]["text"])
+        precision, slots = shared_numerics([(one, size) for one, size, _ in found.values()])
+        measured = {name: one for name, (_, _, one) in found.items()} if sweep.methods else found[""][2]
     numerics = {"precision": precision, "slots": slots, "device": device, "threads": 1}
     journal.append("numerics", numerics=numerics, measured=measured)
 
 
-def identity_of(sweep: Sweep, workload: Workload) -> dict[str, Any]:
-    """What must not change under one name: everything that a result depends on beside the configuration."""
-    plain = sweep.plain()
-    kept = ("method", "target", "direction", "examples", "objective", "seed", "stop")
-    return {**{key: plain[key] for key in kept if key in plain}, **workload.identity}
+def shared_numerics(chosen: Sequence[tuple[str, int]]) -> tuple[str, int]:
+    """Precision and lane size of all methods of a sweep, from what suits each: the finest, and the smallest."""
+    finest = max((precision for precision, _ in chosen), key=FINER.index)
+    return finest, min(slots for _, slots in chosen)
+
+
+def identity_of(prepared: Prepared) -> dict[str, Any]:
+    """What must not change under one name: everything that a result depends on beside the configuration.
+
+    Where methods are compared, what only concerns one stands under its key, so that another may join them.
+    """
+    plain, workloads = prepared.sweep.plain(), prepared.workloads
+    kept: list[str] = [key for key in ("target", "direction", "examples", "objective", "seed", "stop") if key in plain]
+    found: dict[str, Any] = {key: plain[key] for key in kept}
+    if not prepared.sweep.methods:
+        return {METHOD: plain[METHOD], **found, **workloads[""].identity}
+    for name, workload in workloads.items():
+        found[f"{CHOICE}{name}"] = {METHOD: plain[METHOD]["choice"][name], **workload.identity}
+    return found
+
+
+def identity_behind(identity: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """The part of an identity that a configuration's result depends on."""
+    own = f"{CHOICE}{config.get(METHOD)}"
+    return {key: value for key, value in identity.items() if key == own or not key.startswith(CHOICE)}
+
+
+def _apart(identity: dict[str, Any], shared: Container[str]) -> dict[tuple[str, str], Any]:
+    """Each thing that must not change, by the key of the method that it concerns and its own; of shared methods."""
+    found = {("", key): value for key, value in identity.items() if not key.startswith(CHOICE)}
+    for method in (key for key in identity if key.startswith(CHOICE) and key in shared):
+        found |= {(method, key): value for key, value in identity[method].items()}
+    return found
 
 
 def refuse_another(ledger: Ledger, identity: dict[str, Any], prepared: Prepared) -> None:
     """A name stands for one thing: whatever a result depends on must be as it was."""
+    if ledger.sweep is None:
+        return
     given = given_numerics(prepared.sweep) if ledger.numerics else {}
-    known, found = {**ledger.identity, **ledger.first_numerics}, {**identity, **given}
-    measured = {"precision", "slots"} - given.keys()
-    for key in sorted({*ledger.identity, *found} - measured if ledger.sweep else ()):
-        if known.get(key) != found.get(key):
-            rule = f"differs from what the sweep '{prepared.sweep.name}' was started with ({known.get(key)})"
-            error = SweepConflict(rule, key=key, value=found.get(key), suggestion="Give the sweep another name")
+    numerics = {name: value for name, value in ledger.first_numerics.items() if name in given}
+    shared = ledger.identity.keys() & identity.keys()
+    known, found = _apart({**ledger.identity, **numerics}, shared), _apart({**identity, **given}, shared)
+    for method, key in sorted({*known, *found}):
+        was, now = known.get((method, key)), found.get((method, key))
+        if was != now:
+            rule = f"differs from what the sweep '{prepared.sweep.name}' was started with ({was})"
+            where = method if key == METHOD and method else key
+            error = SweepConflict(rule, key=where, value=now, suggestion="Give the sweep another name")
             raise prepared.file.located(error)
 
 

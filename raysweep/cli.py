@@ -133,18 +133,18 @@ def run(
 def check(file: Path, storage: Storage = STORAGE, set_: Overrides = None, as_json: Json = False) -> None:
     """Check a sweep file whole and say what it would run."""
     from raysweep.forecast import forecast
-    from raysweep.preflight import check_source, check_workload, describe_objectives, located
+    from raysweep.preflight import check_source, check_workloads, describe_objectives, located
     from raysweep.sweepfile import load_sweep
 
     loaded = load_sweep(file, set_ or [])
     with located(loaded):
-        workload = check_workload(loaded)
+        workloads = check_workloads(loaded)
         check_source(loaded.sweep.search.from_, storage)
-    found = forecast(loaded.sweep, workload)
+    found = forecast(loaded.sweep, workloads)
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    for line in (*describe_objectives(workload), found["numerics"]):
+    for line in (*describe_objectives(next(iter(workloads.values()))), found["numerics"]):
         print(line)
     print(f"trials          {found['trials'] if found['trials'] is not None else 'as many as the budget allows'}")
     if found["row_steps_unshared"] is not None:

@@ -15,6 +15,7 @@ from raysweep.record.overlay import glimpsed
 from raysweep.record.sheets import pictures
 from raysweep.record.strips import Strip, draw_strips
 from raysweep.record.trial import Reading, Trial
+from raysweep.search.space import METHOD
 from raysweep.words import read
 
 WRITTEN = 3
@@ -54,8 +55,8 @@ class Contender:
 
     @property
     def method(self) -> str:
-        """What made it."""
-        return str((self.sweep.ledger.sweep or {})["method"]["name"])
+        """What made it; where a sweep compares several, as it calls them."""
+        return str(self.trial.config.get(METHOD) or (self.sweep.ledger.sweep or {})[METHOD]["name"])
 
     @property
     def readings(self) -> dict[str, Reading]:

@@ -48,8 +48,8 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
 
     file = load_sweep(best)
     with located(file):
-        check_space(file.sweep)
-        config = only_configuration(file.sweep)
+        check_space(file.single)
+        config = only_configuration(file.single)
         workload = explaining_workload(file, first_example + examples)
         workload.explainer.check(None)
     outcomes: list[Any] = []

@@ -3,20 +3,56 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from raysweep.preflight import slots_to_try
 from raysweep.search.domains import Choice
-from raysweep.search.space import Config, steps_of
+from raysweep.search.space import METHOD, Config, steps_of
 from raysweep.sweepfile import Sweep
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import Workload
 
 
-def forecast(sweep: Sweep, workload: Workload) -> dict[str, Any]:
-    """What is planned, the numerics that would be chosen here, seconds a row-step with them, and the product."""
+def forecast(sweep: Sweep, workloads: Mapping[str, Workload]) -> dict[str, Any]:
+    """What is planned, the numerics that would be chosen here, seconds a row-step with them, and the product.
+
+    Args:
+        sweep: what the file says.
+        workloads: of each of its methods by name; of one under "".
+    """
+    configs = furthest(sweep)
+    each = {
+        name: _cost(sweep, name, workload, [config for config in configs if config.get(METHOD, "") == name])
+        for name, workload in workloads.items()
+    }
+    seconds = sum(one.seconds for one in each.values()) if configs else None
+    turns = sum(one.turns for one in each.values())
+    return {
+        **planned(sweep),
+        "numerics": "\n".join(f"{name}: {one.numerics}" if name else one.numerics for name, one in each.items()),
+        "seconds_per_row_step": seconds / turns if seconds else max(one.seconds_per_turn for one in each.values()),
+        "seconds": seconds,
+    }
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What stepping the rows of one method costs."""
+
+    numerics: str
+    turns: int
+    seconds_per_turn: float
+
+    @property
+    def seconds(self) -> float:
+        return self.turns * self.seconds_per_turn
+
+
+def _cost(sweep: Sweep, name: str, workload: Workload, configs: Sequence[Config]) -> _Cost:
     import torch
 
     from raysweep.engine.device import one_thread
@@ -24,12 +60,11 @@ def forecast(sweep: Sweep, workload: Workload) -> dict[str, Any]:
 
     with one_thread():
         lanes, device = len(os.sched_getaffinity(0)), torch.device("cpu")
-        choice = choose(workload, device, lanes, sweep.precision, slots_to_try(sweep, "cpu"), _first(sweep))
+        first = _first(sweep, {METHOD: name} if name else {})
+        choice = choose(workload, device, lanes, sweep.precision, slots_to_try(sweep, "cpu"), first)
         (method,) = workload.methods(1, device)
-    seconds, configs = choice.seconds[choice.precision, choice.slots], furthest(sweep)
     turns = sum(method.turns(sweep.numbers(config), steps_of(config)) for config in configs) * sweep.rows
-    total = turns * seconds if configs else None
-    return {**planned(sweep), "numerics": str(choice), "seconds_per_row_step": seconds, "seconds": total}
+    return _Cost(str(choice), turns, choice.seconds[choice.precision, choice.slots])
 
 
 def planned(sweep: Sweep) -> dict[str, int | None]:
@@ -54,10 +89,13 @@ def furthest(sweep: Sweep) -> list[Config]:
     return list(found.values())
 
 
-def _first(sweep: Sweep) -> dict[str, float]:
-    """The first value of each hyper-parameter: what a step costs may depend on them."""
-    domains = {one.name: one.domain for one in sweep.parsed_space.parameters}
-    return sweep.numbers({name: one.values[0] if isinstance(one, Choice) else one.low for name, one in domains.items()})
+def _first(sweep: Sweep, config: Config) -> dict[str, float]:
+    """The first value of each hyper-parameter, beside those that are given: what a step costs may depend on them."""
+    found = dict(config)
+    for one in sweep.parsed_space.parameters:
+        if one.name not in found and one.active(found):
+            found[one.name] = one.domain.values[0] if isinstance(one.domain, Choice) else one.domain.low
+    return sweep.numbers(found)
 
 
 def _grid(sweep: Sweep) -> list[Config]:

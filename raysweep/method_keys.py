@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from raysweep.keys import Keys
+from raysweep.keys import Keys, short
 
 
 class AmKeys(Keys):
@@ -101,3 +101,26 @@ MethodKeys = Annotated[
     Field(discriminator="name"),
 ]
 """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""
+
+MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
+"""What a sweep that compares methods calls one of them; in its space, hyper-parameters of that one stand below it."""
+
+
+def _by_name(choice: Any) -> Any:
+    """Methods by name: those of a list, and those that do not say theirs, are called as raysweep calls them."""
+    if isinstance(choice, list):
+        names = [one.get("name") if isinstance(one, dict) else one for one in choice]
+        if len(set(map(str, names))) < len(names):
+            raise ValueError("must not list a method twice; write a mapping, which gives each a name of its own")
+        choice = dict(zip(map(str, names), choice, strict=True))
+    if not isinstance(choice, dict):
+        return choice
+    return {name: {"name": name} | one if isinstance(one, dict) else one or name for name, one in choice.items()}
+
+
+class SeveralKeys(Keys):
+    """Several methods, of which each trial runs one: a list of them, or a mapping from name to method."""
+
+    choice: Annotated[
+        dict[MethodName, Annotated[MethodKeys, short("name")]], BeforeValidator(_by_name), Field(min_length=1)
+    ]

@@ -19,7 +19,7 @@ from raysweep.record.driver import storage_folder
 from raysweep.record.store import check_uri, local_store
 from raysweep.search.domains import LARGEST, Choice, Domain, Interval
 from raysweep.search.policies.ladder import counts
-from raysweep.sweepfile import Sweep, SweepFile
+from raysweep.sweepfile import SingleSweep, Sweep, SweepFile
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import Workload
@@ -41,13 +41,13 @@ class Prepared:
 
     Args:
         file: the sweep file.
-        workload: its networks and data, loaded.
+        workloads: its networks and data, loaded, of each of the methods that it compares by name; of one under "".
         storage: folder of all sweeps.
         mlflow: the tracking URI to record at.
     """
 
     file: SweepFile
-    workload: Workload
+    workloads: dict[str, Workload]
     storage: Path
     mlflow: str
 
@@ -55,6 +55,11 @@ class Prepared:
     def sweep(self) -> Sweep:
         """What the file says."""
         return self.file.sweep
+
+    @property
+    def workload(self) -> Workload:
+        """What all methods have in common: the data, the target, how explanations are shown."""
+        return next(iter(self.workloads.values()))
 
     @property
     def folder(self) -> Path:
@@ -76,11 +81,11 @@ def prepare(file: SweepFile, storage: Path, mlflow: str | None = None) -> Prepar
     check_uri(mlflow, "--mlflow")
     storage = storage_folder(storage)
     with located(file):
-        workload = check_workload(file)
+        workloads = check_workloads(file)
         check_source(file.sweep.search.from_, storage)
     uri = mlflow or file.sweep.mlflow
     require_mlflow(uri, at_url=remote_of(storage) is not None)
-    prepared = Prepared(file, workload, storage, uri or local_store(storage))
+    prepared = Prepared(file, workloads, storage, uri or local_store(storage))
     make_writable(prepared)
     return prepared
 
@@ -92,18 +97,27 @@ def require_mlflow(uri: str | None, at_url: bool) -> None:
         raise InputError(rule, key="--mlflow")
 
 
+def check_workloads(file: SweepFile) -> dict[str, Workload]:
+    """Load and try everything that a sweep names, before anything is started; of each of its methods by name."""
+    found = {}
+    for name, one in file.of_methods.items():
+        with located(one):
+            found[name] = check_workload(one)
+    return found
+
+
 def check_workload(file: SweepFile) -> Workload:
-    """Load and try everything that a sweep names, before anything is started."""
+    """Load and try everything that a sweep of one method names."""
     from raysweep.engine.workload import Workload
 
-    check_space(file.sweep)
+    check_space(file.single)
     workload = Workload(workload_spec(file))
     workload.check()
-    check_steps(file.sweep, workload.explainer.most_steps)
+    check_steps(file.single, workload.explainer.most_steps)
     return workload
 
 
-def check_steps(sweep: Sweep, most: int | None) -> None:
+def check_steps(sweep: SingleSweep, most: int | None) -> None:
     """No configuration has more steps than the method finds something to do for; None: it always does."""
     if most is None:
         return
@@ -114,7 +128,7 @@ def check_steps(sweep: Sweep, most: int | None) -> None:
         raise InputError(rule, key="space.steps", value=max(steps))
 
 
-def check_space(sweep: Sweep) -> None:
+def check_space(sweep: SingleSweep) -> None:
     """Every hyper-parameter of the method, and no other, with values that it can take."""
     from raysweep.methods import METHODS, Bound
 
@@ -180,7 +194,7 @@ def workload_spec(file: SweepFile) -> Any:
     from raysweep.engine.workload_spec import ObjectiveSpec, WitnessSpec, WorkloadSpec
     from raysweep.models.model import ModelSource
 
-    sweep = file.sweep
+    sweep = file.single
     named = sweep.models.classifiers or {}
     classifiers = tuple((name, ModelSource(**one.model_dump())) for name, one in named.items())
 

@@ -14,7 +14,7 @@ from raysweep.search.policies import make_policy
 from raysweep.search.samplers import check_sampler
 
 if TYPE_CHECKING:
-    from raysweep.sweepfile import Sweep
+    from raysweep.sweepfile import ComparingSweep, SingleSweep, Sweep
 
 EXCITE = ("am", "am_input", "am_expert")
 """Methods that make a unit's response as high, or as low, as they can."""
@@ -39,11 +39,37 @@ PAINTS = ("inpainter", "phi_gt")
 """Fills that a network of the sweep makes."""
 
 
-def check_between_keys(sweep: Sweep) -> None:
-    """Raise InputError for the first rule that does not hold."""
-    space = sweep.parsed_space
-    _check_method(sweep)
+def check_method(sweep: SingleSweep) -> None:
+    """Raise InputError for the first rule that does not hold about the method, its networks and what it explains."""
+    _check_keys(sweep)
     _check_training(sweep)
+    if sweep.method.name in ATTRIBUTIONS and sweep.stop.scheduler in ("asha", "median"):
+        rule = f"has no use with {sweep.method.name}, which takes no steps that a trial could be stopped between"
+        raise InputError(rule, key="stop.scheduler", value=sweep.stop.scheduler, suggestion="Use race, or none")
+    _check_target(sweep)
+
+
+def check_comparing(sweep: ComparingSweep) -> None:
+    """Raise InputError for the first rule that does not hold between the methods that a sweep compares."""
+    for name, method in sweep.method.choice.items():
+        if method.name in GANS:
+            rule = f"must not be {method.name}, which trains networks: its trials take another kind of share"
+            hint = "Give it a sweep of its own, and look at both with raysweep compare"
+            raise InputError(rule, key=f"method.choice.{name}", value=method.name, suggestion=hint)
+    needed = [networks_of(method) for method in sweep.method.choice.values()]
+    for role in needed[0]:
+        given = getattr(sweep.models, role)
+        if given is not None and not any(one[role] for one in needed):
+            raise InputError("has no use with any of the methods", key=f"models.{role}", value=given.source)
+    counts = [parameter for parameter in sweep.parsed_space.parameters if parameter.name == "steps"]
+    if sweep.stop.scheduler in ("asha", "median") and (len(counts) != 1 or counts[0].when):
+        rule = "must be none or race where methods have steps of their own, which say nothing about each other's"
+        raise InputError(rule, key="stop.scheduler", value=sweep.stop.scheduler)
+
+
+def check_search(sweep: Sweep) -> None:
+    """Raise InputError for the first rule that does not hold about search, hosts and objectives."""
+    space = sweep.parsed_space
     check_uri(sweep.mlflow, "mlflow")
     check_sampler(space, sweep.search.sampler, len(sweep.objective))
     if sweep.search.sampler != "grid" and not sweep.budget.model_dump(exclude_none=True):
@@ -52,13 +78,9 @@ def check_between_keys(sweep: Sweep) -> None:
             key="budget",
             suggestion="Write budget: {trials: 50}",
         )
-    if sweep.method.name in ATTRIBUTIONS and sweep.stop.scheduler in ("asha", "median"):
-        rule = f"has no use with {sweep.method.name}, which takes no steps that a trial could be stopped between"
-        raise InputError(rule, key="stop.scheduler", value=sweep.stop.scheduler, suggestion="Use race, or none")
-    if "steps" in space or sweep.method.name in ATTRIBUTIONS:
+    if "steps" in space or sweep.stop.scheduler == "race":
         stop = sweep.stop.model_dump()
         make_policy(stop.pop("scheduler"), space.steps, sweep.concurrency, sweep.examples, **stop)
-    _check_target(sweep)
     hosts = sweep.hosts
     if hosts.count is not None and hosts.max is not None:
         raise InputError("must not be given with hosts.max, which is the same", key="hosts.count", value=hosts.count)
@@ -70,6 +92,16 @@ def check_between_keys(sweep: Sweep) -> None:
             raise InputError("must not name an objective twice", key=f"objective.{index}", value=name)
     if sweep.prefer is not None:
         _check_preference(sweep.prefer, names)
+
+
+def networks_of(method: Any) -> dict[str, bool]:
+    """Which networks a method works with, of those that not every one does."""
+    return {
+        "generator": method.name == "am",
+        "inpainter": getattr(method, "fill", None) in PAINTS,
+        "expert": method.name == "am_expert",
+        "judge": method.name not in ATTRIBUTIONS,
+    }
 
 
 def _check_preference(prefer: str | dict[str, float], names: Sequence[str]) -> None:
@@ -90,7 +122,7 @@ def _check_preference(prefer: str | dict[str, float], names: Sequence[str]) -> N
         raise InputError("must give one objective a weight above 0", key="prefer", value=prefer)
 
 
-def _check_training(sweep: Sweep) -> None:
+def _check_training(sweep: SingleSweep) -> None:
     """What methods that train networks need, and no other has."""
     trains, models = sweep.trains, sweep.models
     if (models.classifier is None) == (models.classifiers is None):
@@ -120,7 +152,7 @@ def _check_training(sweep: Sweep) -> None:
         raise InputError("must be 1 where networks are trained", key="slots", value=sweep.slots)
 
 
-def _check_target(sweep: Sweep) -> None:
+def _check_target(sweep: SingleSweep) -> None:
     """What is explained is said in one way."""
     target = sweep.target
     ways = [target.class_, target.unit, target.each, target.query]
@@ -153,13 +185,12 @@ def _check_area(area: dict[str, list[int]], query: str | None) -> None:
             raise InputError(rule, key=f"target.area.{name}", value=reach)
 
 
-def _check_method(sweep: Sweep) -> None:
+def _check_keys(sweep: SingleSweep) -> None:
     """Each method has its own networks, objectives and keys."""
     method, models = sweep.method, sweep.models
     fill = getattr(method, "fill", None)
-    roles = {"generator": method.name == "am", "inpainter": fill in PAINTS, "expert": method.name == "am_expert"}
-    for role, needed in roles.items():
-        given = getattr(models, role)
+    for role in ("generator", "inpainter", "expert"):
+        needed, given = networks_of(method)[role], getattr(models, role)
         if needed and given is None:
             what = f"{method.name} with fill: {fill}" if role == "inpainter" else method.name
             raise InputError(f"must be given: {what} needs one", key=f"models.{role}")
@@ -192,7 +223,7 @@ def _check_method(sweep: Sweep) -> None:
         raise InputError(rule, key="method.components", value=components)
 
 
-def _check_probability(sweep: Sweep) -> None:
+def _check_probability(sweep: SingleSweep) -> None:
     """A probability is a class's, and is made as high as it can be."""
     quantity = sweep.model_dump()["method"]["quantity"]
     if sweep.target.class_ is None:

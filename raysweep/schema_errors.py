@@ -70,14 +70,21 @@ def _location(detail: Any) -> tuple[Any, ...]:
     if place[0] == "prefer":
         place = (place[0], *place[2:])
     if _tag(detail) is not None:
-        place = (place[0], *place[2:])
+        at = _tag_at(place)
+        place = (*place[:at], *place[at + 1 :])
     return place[:-1] if place[-2:-1] == ("class",) else place
 
 
 def _tag(detail: Any) -> str | None:
     """Which method's keys are spoken of."""
     place = detail["loc"]
-    return place[1] if len(place) > 2 and place[0] == "method" else None
+    at = _tag_at(place)
+    return place[at] if len(place) > at + 1 and place[0] == "method" else None
+
+
+def _tag_at(place: tuple[Any, ...]) -> int:
+    """Where pydantic tells the method: below its key, of one of several below its name."""
+    return 3 if place[1:2] == ("choice",) else 1
 
 
 def _broken(detail: Any, key: str, model: type[BaseModel], place: tuple[Any, ...]) -> InputError:

@@ -10,7 +10,7 @@ from typing import Any
 
 from raysweep.cluster.jobs import NOT_UPLOADED, STORAGE, Jobs, Submission
 from raysweep.errors import InputError
-from raysweep.preflight import check_workload, located, require_mlflow
+from raysweep.preflight import check_workloads, located, require_mlflow
 from raysweep.record.checkouts import is_url
 from raysweep.record.store import check_uri
 from raysweep.sources import is_callable_name
@@ -50,7 +50,7 @@ def submit(
     with located(loaded):
         unchecked = [str(path) for path in check_paths(loaded)]
         if not unchecked:
-            check_workload(loaded)
+            check_workloads(loaded)
     check_size(file.resolve().parent)
     require_mlflow(mlflow or loaded.sweep.mlflow, is_url(storage))
     made = Submission(loaded.sweep.plain(), file, tuple(overrides), storage, mlflow, take_over)
@@ -97,9 +97,10 @@ def named_paths(sweep: Sweep) -> Iterator[tuple[str, str]]:
     models |= {f"objective.{index}.model": one.model for index, one in enumerate(sweep.objective) if one.model}
     named = [(f"{key}.{part}", getattr(model, part)) for key, model in models.items() for part in ("source", "weights")]
     named += [("data.source", sweep.data.source), ("images.source", sweep.images.source if sweep.images else None)]
-    components = getattr(sweep.method, "components", "")
-    named += [("method.trained", getattr(sweep.method, "trained", None))]
-    named += [("method.components", components if components.endswith(".npy") else None)]
+    for key, method in sweep.method_keys.items():
+        components = getattr(method, "components", "")
+        named += [(f"{key}.trained", getattr(method, "trained", None))]
+        named += [(f"{key}.components", components if components.endswith(".npy") else None)]
     for key, value in named:
         if value and "://" not in value and not is_callable_name(value):
             yield key, value

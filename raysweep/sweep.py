@@ -9,14 +9,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.chapter import open_chapter, open_session, settle_numerics
+from raysweep.chapter import identity_behind, open_chapter, open_session, settle_numerics
 from raysweep.errors import OutOfMemory
 from raysweep.outcome import SweepResult
 from raysweep.preflight import Prepared, cpus_of, describe_objectives, prepare
@@ -29,8 +29,9 @@ from raysweep.search.budget import Budget
 from raysweep.search.conductor import Conductor, trajectory_key
 from raysweep.search.outcomes import Outcome
 from raysweep.search.policies import make_policy
+from raysweep.search.space import METHOD
 from raysweep.search.suggest import Suggestions
-from raysweep.sweepfile import Sweep, load_sweep
+from raysweep.sweepfile import Sweep, SweepFile, load_sweep
 
 if TYPE_CHECKING:
     from raysweep.cluster.host_plan import HostPlan
@@ -80,8 +81,8 @@ def run_prepared(
     from raysweep.cluster.runtime import ray_runtime
 
     say = notify or (lambda line: None)
-    sweep, workload, folder = prepared.sweep, prepared.workload, prepared.folder
-    for line in describe_objectives(workload):
+    sweep, folder = prepared.sweep, prepared.folder
+    for line in describe_objectives(prepared.workload):
         say(line)
     ledger = Ledger()
     recorders: list[Recorder] = []
@@ -126,10 +127,14 @@ def run_on_hosts(conductor: Conductor, journal: Journal, prepared: Prepared, say
     with ray_runtime(cpus * sweep.hosts.most):
         say(health_checks(sweep.trial_timeout))
         while conductor.has_work:
-            plan = host_plan(name, sweep, prepared.workload, folder, ledger.numerics)
             try:
-                with HostPool(plan, sweep.hosts.min, sweep.hosts.most, cpus, sweep.hosts.gpus, say) as pool:
-                    run_trials(conductor, partial(trial_plan, sweep, conductor, pool), folder)
+                with ExitStack() as joined:
+                    pools = {}
+                    for method, workload in prepared.workloads.items():
+                        plan = host_plan(f"{name}{method and '/'}{method}", sweep, workload, folder, ledger.numerics)
+                        pool = HostPool(plan, sweep.hosts.min, sweep.hosts.most, cpus, sweep.hosts.gpus, say)
+                        pools[method] = joined.enter_context(pool)
+                    run_trials(conductor, partial(trial_plan, prepared.file, conductor, pools), folder)
                 return
             except OutOfMemory as error:
                 if error.slots == 1:
@@ -173,7 +178,7 @@ def conduct(journal: Journal, ledger: Ledger, sweep: Sweep) -> Conductor:
     budget = Budget(sweep.budget.trials, sweep.budget.seconds, sweep.budget.row_steps)
 
     def key_of(config: dict[str, Any]) -> str:
-        return _hash([space.config_key(config), ledger.identity, ledger.numerics])
+        return _hash([space.config_key(config), identity_behind(ledger.identity, config), ledger.numerics])
 
     return Conductor(ledger, journal.append, space, suggestions, policy, budget, sweep.concurrency, sweep.rows, key_of)
 
@@ -196,10 +201,11 @@ def host_plan(name: str, sweep: Sweep, workload: Workload, folder: Path, numeric
     )
 
 
-def trial_plan(sweep: Sweep, conductor: Conductor, pool: HostPool, number: int) -> dict[str, Any]:
-    """The config of a trial's actor."""
+def trial_plan(file: SweepFile, conductor: Conductor, pools: Mapping[str, HostPool], number: int) -> dict[str, Any]:
+    """The config of a trial's actor, which asks the hosts that its method has joined."""
     trial = conductor.ledger.trials[number]
-    trajectory = trajectory_key(trial.config)
+    trajectory, method = trajectory_key(trial.config), trial.config.get(METHOD, "")
+    pool, sweep = pools[method], file.of_methods[method].sweep
     return {
         "session": pool.session,
         "number": number,

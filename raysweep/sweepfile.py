@@ -6,6 +6,7 @@ Every key that a sweep file accepts is a field below, or of a method in `method_
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,11 +15,11 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 from raysweep.document import Document
 from raysweep.errors import InputError, RaysweepError, nearest
 from raysweep.keys import Keys, short
-from raysweep.method_keys import GanKeys, MethodKeys
-from raysweep.rules import check_between_keys
+from raysweep.method_keys import GanKeys, MethodKeys, SeveralKeys
+from raysweep.rules import check_comparing, check_method, check_search, networks_of
 from raysweep.schema_errors import schema_errors
 from raysweep.search.domains import parse_domain
-from raysweep.search.space import Space, parse_space
+from raysweep.search.space import METHOD, Space, parse_space, shared_with, space_of
 from raysweep.yaml_source import parse_yaml
 
 
@@ -170,13 +171,13 @@ class HostKeys(Keys):
 
 
 class Sweep(Keys):
-    """One study, as its sweep file says it, all defaults filled in.
+    """What every sweep file says, all defaults filled in: of one method a `SingleSweep`, of several a `ComparingSweep`.
 
     `folder` is where relative paths and modules are looked up, itself relative to the sweep file; by default there.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-    method: Annotated[MethodKeys, short("name")]
+    method: Any
     models: ModelsKeys
     data: Annotated[DataKeys, short("source")]
     images: Annotated[DataKeys, short("source")] | None = None
@@ -198,10 +199,33 @@ class Sweep(Keys):
     mlflow: str | None = None
     folder: str | None = None
 
+    def plain(self) -> dict[str, Any]:
+        """The sweep as plain data, as it is journaled and written to `sweep.yaml`."""
+        return self.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods that it compares; none where there is one."""
+        return ()
+
+    @property
+    def method_keys(self) -> dict[str, Any]:
+        """What is said of each method, by its key."""
+        return {METHOD: self.method}
+
+    def numbers(self, config: dict[str, Any]) -> dict[str, float]:
+        """A configuration's hyper-parameters without its method and steps, as numbers: of names their place."""
+        names = list(self.models.classifiers or ())
+        return {
+            name: float(names.index(value) if isinstance(value, str) else value)
+            for name, value in config.items()
+            if name not in (METHOD, "steps")
+        }
+
     @property
     def parsed_space(self) -> Space:
         """The search space; it was checked when the file was."""
-        return parse_space(self.space)
+        return parse_space(self.space, methods=self.methods)
 
     @property
     def trains(self) -> bool:
@@ -213,18 +237,46 @@ class Sweep(Keys):
         """Rows of a trial."""
         return 1 if self.trains else self.examples
 
-    def numbers(self, config: dict[str, Any]) -> dict[str, float]:
-        """A configuration's hyper-parameters without its steps, as numbers: of names their place."""
-        names = list(self.models.classifiers or ())
-        return {
-            name: float(names.index(value) if isinstance(value, str) else value)
-            for name, value in config.items()
-            if name != "steps"
-        }
 
-    def plain(self) -> dict[str, Any]:
-        """The sweep as plain data, as it is journaled and written to `sweep.yaml`."""
-        return self.model_dump(by_alias=True, mode="json", exclude_none=True)
+class SingleSweep(Sweep):
+    """A sweep of one method."""
+
+    method: Annotated[MethodKeys, short("name")]
+
+
+class ComparingSweep(Sweep):
+    """A sweep that compares methods."""
+
+    method: SeveralKeys
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Their names, which the space's first parameter chooses between."""
+        return tuple(self.method.choice)
+
+    @property
+    def method_keys(self) -> dict[str, Any]:
+        """What is said of each method, by its key."""
+        return {f"{METHOD}.choice.{name}": method for name, method in self.method.choice.items()}
+
+    def of(self, method: str) -> SingleSweep:
+        """The sweep of one of them alone: with its own part of the space, and the networks that it works with."""
+        plain = self.plain()
+        own = {"method": plain["method"]["choice"][method], "space": space_of(plain["space"], method, self.methods)}
+        single = SingleSweep.model_validate({**plain, **own})
+        idle = {role: None for role, needed in networks_of(single.method).items() if not needed}
+        return single.model_copy(update={"models": single.models.model_copy(update=idle)})
+
+    def numbers(self, config: dict[str, Any]) -> dict[str, float]:
+        """As one of its method alone."""
+        return self.of(config[METHOD]).numbers(config)
+
+
+def sweep_of(known: dict[str, Any], config: dict[str, Any]) -> SingleSweep:
+    """The sweep of the one method that a configuration is of, from a sweep as plain data."""
+    if "choice" in known["method"]:
+        return ComparingSweep.model_validate(known).of(config[METHOD])
+    return SingleSweep.model_validate(known)
 
 
 class SweepFile:
@@ -244,9 +296,46 @@ class SweepFile:
         """The file; None for a sweep given as plain data."""
         return Path(self.document.file) if self.document.file else None
 
+    @property
+    def single(self) -> SingleSweep:
+        """What a file of one method says.
+
+        Raises:
+            InputError: it is of several.
+        """
+        if isinstance(self.sweep, SingleSweep):
+            return self.sweep
+        hint = "Let raysweep best NAME -o best.yaml write the winner's"
+        raise InputError("must be one method here", key="method.choice", suggestion=hint)
+
+    @cached_property
+    def of_methods(self) -> dict[str, SweepFile]:
+        """A file for each method that it compares, by name; itself, under no name, where it is of one."""
+        if not isinstance(self.sweep, ComparingSweep):
+            return {"": self}
+        return {name: MethodFile(self, self.sweep.of(name), name) for name in self.sweep.methods}
+
     def located(self, error: InputError) -> InputError:
         """The same error with the file and the line of its key filled in."""
         return self.document.located(error)
+
+
+class MethodFile(SweepFile):
+    """The part of a file that compares methods which is about one of them."""
+
+    def __init__(self, whole: SweepFile, sweep: SingleSweep, method: str) -> None:
+        super().__init__(sweep, whole.folder, whole.document)
+        self._method, self._shared = method, shared_with(whole.sweep.space, method, whole.sweep.methods)
+
+    def located(self, error: InputError) -> InputError:
+        """Its key is looked up where the whole file has it."""
+        if error.file is None and error.key is not None:
+            place, _, below = error.key.partition(".")
+            if place == METHOD:
+                error.key = f"{METHOD}.choice.{self._method}{'.' * bool(below)}{below}"
+            elif place == "space" and below.partition(".")[0] not in self._shared:
+                error.key = f"space.{self._method}.{below}"
+        return super().located(error)
 
 
 class SweepFileErrors(InputError):
@@ -289,30 +378,53 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
 
 def check_sweep(document: Document, folder: Path) -> SweepFile:
     """The sweep that plain data describes, its relative paths looked up from `folder`; see `load_sweep`."""
-    found = space_errors(document.raw.get("space"))
+    method = document.raw.get(METHOD)
+    schema: type[Sweep] = ComparingSweep if isinstance(method, dict) and "choice" in method else SingleSweep
+    sweep, found = None, list[InputError]()
     try:
-        sweep = Sweep.model_validate(document.raw)
+        sweep = schema.model_validate(document.raw)
     except ValidationError as error:
-        found += schema_errors(error, Sweep)
-    if found:
+        found = schema_errors(error, schema)
+    found = space_errors(document.raw.get("space"), sweep.methods if sweep else _names(method)) + found
+    if found or sweep is None:
         raise SweepFileErrors([document.located(one) for one in found])
     file = SweepFile(sweep, (folder / (sweep.folder or ".")).resolve(), document)
     try:
         if not file.folder.is_dir():
             raise InputError("must be a folder that exists", key="folder", value=sweep.folder)
-        check_between_keys(sweep)
+        if isinstance(sweep, ComparingSweep):
+            _ = sweep.parsed_space  # what a method's own sweep is made from
+            check_comparing(sweep)
+    except InputError as error:
+        raise file.located(error) from None
+    for one in file.of_methods.values():
+        try:
+            check_method(one.single)
+        except InputError as error:
+            raise one.located(error) from None
+    try:
+        check_search(sweep)
     except InputError as error:
         raise file.located(error) from None
     return file
 
 
-def space_errors(space: Any) -> list[InputError]:
+def _names(method: Any) -> tuple[str, ...]:
+    """What methods are called that do not hold themselves."""
+    choice = method.get("choice") if isinstance(method, dict) else None
+    return tuple(map(str, choice)) if isinstance(choice, dict) else ()
+
+
+def space_errors(space: Any, methods: Sequence[str] = (), key: str = "space") -> list[InputError]:
     """What is wrong with the values of each parameter of a space; not what holds between parameters."""
     found = []
     for name, body in space.items() if isinstance(space, dict) else ():
+        if name in methods and isinstance(body, dict):
+            found += space_errors(body, key=f"{key}.{name}")
+            continue
         values = {key: value for key, value in body.items() if key != "when"} if isinstance(body, dict) else body
         try:
-            parse_domain(values, f"space.{name}")
+            parse_domain(values, f"{key}.{name}")
         except InputError as error:
             found.append(error)
     return found

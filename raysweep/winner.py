@@ -27,7 +27,8 @@ from raysweep.record.registry import register_champion
 from raysweep.record.report.page import ReportInput, write_report
 from raysweep.record.sheets import contact_sheet, write_audio
 from raysweep.rules import EXCITE
-from raysweep.sweepfile import ModelsKeys, Sweep
+from raysweep.search.space import METHOD
+from raysweep.sweepfile import ModelsKeys, Sweep, sweep_of
 
 NAME_LIMIT, SUFFIX = 100, "-best"
 """How long a sweep's name may be, and what the winner's ends with."""
@@ -38,11 +39,11 @@ def best_document(result: SweepResult) -> dict[str, Any]:
     best = result.best
     if best is None:
         raise InputError("no trial of this sweep is done yet", value=result.name)
-    known = result.ledger.sweep or {}
+    known = sweep_of(result.ledger.sweep or {}, best.config).plain()
     searching = ("search", "budget", "stop", "concurrency", "mlflow", "folder")
     document = {key: known[key] for key in Sweep.model_fields if key in known and key not in searching}
     document["name"] = f"{result.name[: NAME_LIMIT - len(SUFFIX)]}{SUFFIX}"
-    document["space"] = dict(best.config)
+    document["space"] = {name: value for name, value in best.config.items() if name != METHOD}
     document |= {key: best.numerics[key] for key in ("precision", "slots")}
     return document
 
@@ -163,9 +164,10 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
     if "query" in target:
         reach = ", ".join(f"{axis} {first} to {last}" for axis, (first, last) in target.get("area", {}).items())
         what = f"{target['query'].replace('_', ' ')} {reach or 'the whole map'}"
+    methods = methods_named(sweep)
     description = {
-        "method": sweep["method"]["name"],
-        "target": f"{sweep['direction']} {what}" if sweep["method"]["name"] in EXCITE else str(what),
+        "method": ", ".join(methods),
+        "target": f"{sweep['direction']} {what}" if set(methods.values()) <= set(EXCITE) else str(what),
         **{role: _sources(models[role]) for role in ModelsKeys.model_fields if role in models},
         **({"images": _trained_on(sweep)} if "images" in sweep else {}),
         "data": sweep["data"]["source"],
@@ -192,9 +194,16 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         return write_report(page, target_file)
 
 
+def methods_named(sweep: dict[str, Any]) -> dict[str, str]:
+    """What each method is, by what a sweep (as plain data) calls it."""
+    method = sweep[METHOD]
+    return {name: one["name"] for name, one in method.get("choice", {method.get("name"): method}).items()}
+
+
 def _trained_on(sweep: dict[str, Any]) -> str:
     """The images that a generator is trained on."""
-    left_out = "" if METHODS[sweep["method"]["name"]].shows_target else f", without {sweep['target']['class']}"
+    shown = all(METHODS[method].shows_target for method in methods_named(sweep).values())
+    left_out = "" if shown else f", without {sweep['target']['class']}"
     return f"{sweep['images']['source']}{left_out}"
 
 

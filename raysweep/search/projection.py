@@ -69,7 +69,7 @@ class Projection:
             config: Config = {}
             for parameter in self._space.parameters:
                 if parameter.active(config):
-                    config[parameter.name] = _suggest(trial, parameter.name, parameter.domain)
+                    config[parameter.name] = _suggest(trial, parameter.path, parameter.domain)
         return config
 
     def tell(self, number: int, outcome: Outcome) -> None:
@@ -93,15 +93,16 @@ class Projection:
     def _remembered(self, config: Config, outcome: Outcome) -> FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
-        free = {p.name: p.domain for p in self._space.free if p.name in config}
+        active = self._space.active(config).values()
+        free = {one.path: (one.domain, config[one.name]) for one in active if not isinstance(one.domain, Fixed)}
         pruned = outcome.pruned_at is not None and self._sampler == "tpe" and self._single
         values = list(outcome.values or ())
         return create_trial(
             state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
             values=values,
             intermediate_values={outcome.pruned_at: values[0]} if pruned and outcome.pruned_at is not None else None,
-            params={name: _internal(domain, config[name]) for name, domain in free.items()},
-            distributions={name: _distribution(domain) for name, domain in free.items()},
+            params={path: _internal(domain, value) for path, (domain, value) in free.items()},
+            distributions={path: _distribution(domain) for path, (domain, _) in free.items()},
             system_attrs={NSGA2_GENERATION: 0} if self._sampler == "nsga2" else None,
         )
 

@@ -1,14 +1,16 @@
 """The search space: which configurations a sweep may try.
 
 A configuration is a dict from parameter name to value. A conditional parameter (`when: {method: rde}`) is in it only if
-all its conditions hold; the parameters that it depends on come before it in `Space.parameters`.
+all its conditions hold; the parameters that it depends on come before it in `Space.parameters`. Where a sweep chooses
+between methods, several parameters may have one name, each of another method: `space.lrp.alpha` is alpha when the
+method is lrp.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +18,8 @@ from raysweep.errors import InputError, did_you_mean
 from raysweep.search.domains import Choice, Domain, Fixed, Integers, Scalar, parse_domain, same
 
 Config: TypeAlias = "dict[str, Any]"
+METHOD = "method"
+"""The parameter that says which method a configuration is of, where a sweep chooses between several."""
 ONE_PASS = 1
 """Steps of a configuration that says nothing of them: the one pass of a method that takes none."""
 
@@ -27,11 +31,22 @@ def steps_of(config: Config) -> int:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One hyper-parameter: its values and, if it is conditional, what must hold for it to matter."""
+    """One hyper-parameter: its values and, if it is conditional, what must hold for it to matter.
+
+    Args:
+        name: as configurations have it.
+        domain: its values.
+        when: what must hold.
+        path: where it stands in the space, of which no two are the same; default: its name.
+    """
 
     name: str
     domain: Domain
     when: tuple[tuple[str, Scalar], ...] = ()
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path or self.name)
 
     def active(self, config: Config) -> bool:
         return all(parent in config and same(config[parent], value) for parent, value in self.when)
@@ -49,8 +64,9 @@ class Space:
     parameters: tuple[Parameter, ...]
     key: str = "space"
 
-    def __getitem__(self, name: str) -> Parameter:
-        return next(parameter for parameter in self.parameters if parameter.name == name)
+    def active(self, config: Config) -> dict[str, Parameter]:
+        """The parameters that a configuration has, by name."""
+        return {parameter.name: parameter for parameter in self.parameters if parameter.active(config)}
 
     def __contains__(self, name: str) -> bool:
         return any(parameter.name == name for parameter in self.parameters)
@@ -62,8 +78,12 @@ class Space:
 
     @property
     def steps(self) -> Domain:
-        """How many steps configurations take."""
-        return self["steps"].domain if "steps" in self else Fixed((ONE_PASS,))
+        """How many steps configurations take; where methods have their own, all that one of them may take."""
+        domains = [parameter.domain for parameter in self.parameters if parameter.name == "steps"]
+        if len(domains) < 2:
+            return domains[0] if domains else Fixed((ONE_PASS,))
+        counts = {value for domain in domains for value in (domain.values if isinstance(domain, Choice) else ())}
+        return Choice(tuple(sorted(counts, key=float)))  # type: ignore[arg-type]
 
     @property
     def conditional(self) -> bool:
@@ -90,9 +110,9 @@ class Space:
 
     def contains(self, config: Config) -> bool:
         """Whether `config` has exactly the parameters active in it, each with a value it can take."""
-        active = [parameter for parameter in self.parameters if parameter.active(config)]
-        return {parameter.name for parameter in active} == set(config) and all(
-            parameter.domain.contains(config[parameter.name]) for parameter in active
+        active = self.active(config)
+        return active.keys() == config.keys() and all(
+            parameter.domain.contains(config[name]) for name, parameter in active.items()
         )
 
     def canonical(self, config: Config) -> Config:
@@ -103,7 +123,8 @@ class Space:
         """
         if not self.contains(config):
             raise InputError("is not a configuration of this space", key=self.key, value=config)
-        return {name: self[name].domain.canonical(config[name]) for name in sorted(config)}
+        active = self.active(config)
+        return {name: active[name].domain.canonical(config[name]) for name in sorted(config)}
 
     def config_key(self, config: Config, without: Collection[str] = ()) -> str:
         """`config` as text, equal for equal configurations, also of a space that widens this one.
@@ -134,7 +155,7 @@ class Space:
                 kind = "an int range" if isinstance(domain, Integers) else "an interval"
                 raise InputError(
                     f"must be a choice for a grid, not {kind}",
-                    key=f"{self.key}.{parameter.name}",
+                    key=f"{self.key}.{parameter.path}",
                     value=[domain.low, domain.high],
                     suggestion=f"Write {{choice: {span}}} with the values to try, or use the random sampler",
                 )
@@ -142,34 +163,86 @@ class Space:
         return values
 
 
-def parse_space(raw: Any, key: str = "space") -> Space:
+def parse_space(raw: Any, key: str = "space", methods: Sequence[str] = ()) -> Space:
     """The space a sweep file describes: `{name: distribution}`, with an optional `when: {parent: value}` in each.
+
+    Args:
+        raw: what the file says.
+        key: where.
+        methods: names that a sweep chooses between: the first parameter is which. What stands below one of them,
+            `{lrp: {alpha: distribution}}`, are parameters of that method.
 
     Raises:
         InputError: names the dotted key, the rule and the value of the first thing that does not hold.
     """
     if not isinstance(raw, dict):
         raise InputError("must be a mapping from parameter to distribution", key=key, value=raw)
-    parameters = {}
+    parameters = {METHOD: Parameter(METHOD, Choice(tuple(methods)))} if methods else {}
+    for path, body, when in bodies(raw, key, methods):
+        name = path.removeprefix(f"{when[METHOD]}.") if methods and METHOD in when else path
+        above = parameters.get(name)
+        if above is not None and path != name and dict(above.when).get(METHOD, when[METHOD]) == when[METHOD]:
+            rule = f"must not be given twice, here and as {key}.{name}"
+            raise InputError(rule, key=f"{key}.{path}")
+        if methods and name == METHOD:
+            rule = "must be left out: method.choice says between which methods a sweep chooses"
+            raise InputError(rule, key=f"{key}.{path}")
+        parameters[path] = Parameter(name, parse_domain(body, f"{key}.{path}"), tuple(when.items()), path)
+    for parameter in parameters.values():
+        _check_conditions(parameter, parameters, f"{key}.{parameter.path}.when")
+    return Space(_parents_first(parameters, key), key)
+
+
+def bodies(raw: dict[str, Any], key: str, methods: Sequence[str] = ()) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """(path, distribution, conditions) of each parameter of a space, those of all methods first."""
+    below = {}
     for name, body in raw.items():
         if not isinstance(name, str):
             raise InputError("must have text as names", key=key, value=name)
-        when = body.get("when", {}) if isinstance(body, dict) else {}
-        rest = {kind: value for kind, value in body.items() if kind != "when"} if isinstance(body, dict) else body
-        if not isinstance(when, dict):
-            raise InputError("must be a mapping from parameter to value", key=f"{key}.{name}.when", value=when)
-        parameters[name] = Parameter(name, parse_domain(rest, f"{key}.{name}"), tuple(when.items()))
-    for parameter in parameters.values():
-        _check_conditions(parameter, parameters, f"{key}.{parameter.name}.when")
-    return Space(_parents_first(parameters, key), key)
+        if name in methods:
+            below[name] = body
+        else:
+            yield (name, *_unconditioned(body, f"{key}.{name}"))
+    for method, own in below.items():
+        if not isinstance(own, dict):
+            raise InputError("must be a mapping from parameter to distribution", key=f"{key}.{method}", value=own)
+        for path, body, when in bodies(own, f"{key}.{method}"):
+            yield f"{method}.{path}", body, {METHOD: method, **when}
+
+
+def shared_with(raw: dict[str, Any], method: str, methods: Sequence[str]) -> dict[str, Any]:
+    """The part of a checked space that a method shares with others, without the condition that it is the one."""
+    found = {}
+    for name, body in raw.items():
+        values, when = _unconditioned(body, name)
+        if name in methods or when.get(METHOD, method) != method:
+            continue
+        kept = {parent: value for parent, value in when.items() if parent != METHOD}
+        found[name] = {**values, "when": kept} if kept else values
+    return found
+
+
+def space_of(raw: dict[str, Any], method: str, methods: Sequence[str]) -> dict[str, Any]:
+    """The space of one of the methods that a checked space is for."""
+    return {**shared_with(raw, method, methods), **raw.get(method, {})}
+
+
+def _unconditioned(body: Any, key: str) -> tuple[Any, dict[str, Any]]:
+    """A distribution without its conditions, and those."""
+    if not isinstance(body, dict):
+        return body, {}
+    when = body.get("when", {})
+    if not isinstance(when, dict):
+        raise InputError("must be a mapping from parameter to value", key=f"{key}.when", value=when)
+    return {kind: value for kind, value in body.items() if kind != "when"}, when
 
 
 def _check_conditions(parameter: Parameter, parameters: dict[str, Parameter], key: str) -> None:
     for parent, value in parameter.when:
-        if parent not in parameters:
+        if (above := _parent(parameter, parent, parameters)) is None:
             hint = did_you_mean(str(parent), set(parameters) - {parameter.name})
             raise InputError("is no parameter of this space", key=f"{key}.{parent}", value=parent, suggestion=hint)
-        domain = parameters[parent].domain
+        domain = parameters[above].domain
         if not isinstance(domain, Choice):
             raise InputError("must depend on a choice, not on a range", key=f"{key}.{parent}", value=value)
         if not domain.contains(value):
@@ -177,15 +250,21 @@ def _check_conditions(parameter: Parameter, parameters: dict[str, Parameter], ke
             raise InputError(f"is no choice of {parent}", key=f"{key}.{parent}", value=value, suggestion=hint)
 
 
+def _parent(parameter: Parameter, name: str, parameters: Collection[str]) -> str | None:
+    """The path of a parameter that another depends on: one beside it, or one of all methods."""
+    beside = parameter.path.removesuffix(parameter.name) + name
+    return beside if beside in parameters else name if name in parameters else None
+
+
 def _parents_first(parameters: dict[str, Parameter], key: str) -> tuple[Parameter, ...]:
     placed: dict[str, Parameter] = {}
     while len(placed) < len(parameters):
-        waiting = [parameter for name, parameter in parameters.items() if name not in placed]
-        ready = next((p for p in waiting if all(parent in placed for parent, _ in p.when)), None)
+        waiting = [parameter for path, parameter in parameters.items() if path not in placed]
+        ready = next((p for p in waiting if all(_parent(p, parent, placed) for parent, _ in p.when)), None)
         if ready is None:
-            cycle = [parameter.name for parameter in waiting]
+            cycle = [parameter.path for parameter in waiting]
             raise InputError("must not depend on itself, not even through others", key=f"{key}.{cycle[0]}", value=cycle)
-        placed[ready.name] = ready
+        placed[ready.path] = ready
     return tuple(placed.values())
 
 

@@ -42,7 +42,7 @@ def opened(
     with Journal(folder, ledger.apply) as journal:
         journal.append("session", driver={})
         suggestions = Suggestions(parsed, sampler, 0, concurrency, trials=trials, first=first, startup=2)
-        policy = make_policy(scheduler, parsed["steps"].domain, concurrency, examples)
+        policy = make_policy(scheduler, parsed.steps, concurrency, examples)
         budget = Budget(trials, seconds, row_steps)
         yield Conductor(
             ledger, journal.append, parsed, suggestions, policy, budget, concurrency, examples, lambda c: json.dumps(c)
