@@ -1,12 +1,13 @@
 """How many more heat maps a second do lanes make than a loop over single images?
 
-    python benchmarks/heat_maps.py [--job jobs/lrp-fashion.yaml] [--examples 256] [--rounds 3] [--slots 32 64 128]
+    python benchmarks/heat_maps.py [--job jobs/lrp-fashion.yaml] [--examples 256] [--rounds 3] [--slots 8 16 32]
         [--json out.json] [--set key=value …]
 
-The *loop* explains one image after the other with the same rules, as scripts do; the *lanes* are the engine's, one for
-each CPU, with rows of all the job's configurations. Both take all configurations of the grid on the same images, in
-float32; loading and scoring are left out of both. What the two find is compared too. On a busy machine look at the heat
-maps per CPU second, of which the loop uses one a second and the lanes as many as there are CPUs.
+The *script* is what a user would write for this network, one image after the other, all four signed passes of each
+layer (`heat_maps_peer.py`); the *loop* calls raysweep's own rules on one image after the other; the *lanes* are the
+engine's, one for each CPU, with rows of all the job's configurations. All take all configurations of the grid on the
+same images, in float32; loading and scoring are left out. What they find is compared too. On a busy machine look at the
+heat maps per CPU second, of which script and loop use one a second and the lanes as many as there are CPUs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 import torch
 from common import JOBS, cpus, parser_of, say, table, write_json
+from heat_maps_peer import Script
 from torch import Tensor
 
 from raysweep.engine.engine import Engine
@@ -31,6 +33,7 @@ from raysweep.engine.trajectory import kept
 from raysweep.engine.workload import Workload
 from raysweep.methods.attribution import Attribution
 from raysweep.methods.method import Rows
+from raysweep.models.load import load_model
 from raysweep.preflight import workload_spec
 from raysweep.sweepfile import load_sweep
 
@@ -51,6 +54,23 @@ def looped(method: Attribution, configs: list[dict[str, float]], examples: int) 
             found.append(heat[0])
     seconds = time.perf_counter() - began[0], time.process_time() - began[1]
     return torch.stack(found).unflatten(0, (len(configs), examples)), seconds
+
+
+def scripted(
+    script: Script, method: Attribution, configs: list[dict[str, float]], examples: int
+) -> tuple[Tensor, tuple[float, float]]:
+    """The same by the script."""
+    explained, found = method.masking.explained, []
+    assert explained.unit is not None
+    began = time.perf_counter(), time.process_time()
+    for config in configs:
+        values = method.complete(config)
+        for example in range(examples):
+            sample = int(explained.first[example])
+            image, unit = explained.x[sample : sample + 1], int(explained.unit[sample])
+            found.append(script.heat(image, unit, values["alpha"], values["epsilon"])[0])
+    seconds = time.perf_counter() - began[0], time.process_time() - began[1]
+    return torch.stack(found).detach().unflatten(0, (len(configs), examples)), seconds
 
 
 def in_lanes(
@@ -78,36 +98,54 @@ def main() -> None:
     parser.add_argument("--job", type=Path, default=JOBS / "lrp-fashion.yaml")
     parser.add_argument("--examples", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--slots", type=int, nargs="+", default=[32, 64, 128])
+    parser.add_argument("--slots", type=int, nargs="+", default=[8, 16, 32])
     args = parser.parse_args()
     file = load_sweep(args.job, [*args.set, f"examples={args.examples}"])
     workload = Workload(workload_spec(file))
     configs = [file.sweep.numbers(config) for config in file.sweep.parsed_space.grid()]
     built: list[Any] = workload.methods(cpus(), CPU, "float32")
     count = len(configs) * args.examples
-    looped(built[0], configs[:1], 4)
-    speeds: dict[str, list[tuple[float, float]]] = {"loop": []} | {f"lanes of {slots}": [] for slots in args.slots}
-    furthest = 0.0
+    script = Script(load_model(workload.spec.classifier, key="models.classifier", folder=workload.folder).module)
+    looped(built[0], configs[:1], 4), scripted(script, built[0], configs[:1], 4)
+    speeds: dict[str, list[tuple[float, float]]] = {"script": [], "loop": []} | {
+        f"lanes of {slots}": [] for slots in args.slots
+    }
+    furthest = {"script": 0.0, "lanes": 0.0}
     for one in range(args.rounds):
+        plain, seconds = scripted(script, built[0], configs, args.examples)
+        speeds["script"].append((count / seconds[0], count / seconds[1]))
         alone, seconds = looped(built[0], configs, args.examples)
+        furthest["script"] = max(furthest["script"], apart(plain, alone))
         speeds["loop"].append((count / seconds[0], count / seconds[1]))
         for slots in args.slots:
             made, seconds = in_lanes(built, configs, args.examples, slots)
             speeds[f"lanes of {slots}"].append((count / seconds[0], count / seconds[1]))
-            furthest = max(furthest, float((made - alone).abs().max() / alone.abs().max()))
+            furthest["lanes"] = max(furthest["lanes"], apart(made, alone))
         say(
             f"round {one + 1}: "
             + ", ".join(f"{name} {each[-1][0]:,.0f} ({each[-1][1]:,.0f})" for name, each in speeds.items())
         )
         write_json(args.json, {"speeds": speeds, "furthest": furthest, "examples": args.examples, "cpus": cpus()})
     medians = {name: [statistics.median(kind) for kind in zip(*each, strict=True)] for name, each in speeds.items()}
-    loop = medians["loop"]
+    script_wall, script_cpu = medians["script"]
+    loop_wall, loop_cpu = medians["loop"]
     rows = [
-        [name, f"{wall:,.0f}", f"{wall / loop[0]:.1f}", f"{cpu:,.0f}", f"{cpu / loop[1]:.1f}"]
+        [
+            name,
+            *(f"{wall:,.0f}", f"{wall / script_wall:.1f}", f"{wall / loop_wall:.1f}"),
+            *(f"{cpu:,.0f}", f"{cpu / script_cpu:.1f}", f"{cpu / loop_cpu:.1f}"),
+        ]
         for name, (wall, cpu) in medians.items()
     ]
-    print(table(["", "heat maps a second", "times the loop", "per CPU second", "times the loop"], rows))
-    print(f"\n{count} heat maps each, {cpus()} CPUs; they differ by {furthest:.1e} of the largest heat at most.")
+    against = ["times the script", "times the loop"]
+    print(table(["", "heat maps a second", *against, "per CPU second", *against], rows))
+    found = ", ".join(f"of the {name} by {by:.1e}" for name, by in furthest.items())
+    print(f"\n{count} heat maps each, {cpus()} CPUs. From the loop's differ, of the largest heat at most: {found}.")
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    """The largest difference, of the largest heat."""
+    return float((one - other).abs().max() / other.abs().max())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from raysweep.outcome import SweepResult
 from raysweep.record.checkouts import shown
 from raysweep.record.driver import storage_folder
 from raysweep.terminal import Progress, quiet_output
-from raysweep.words import configured, measured, print_best, print_comparison, print_explained, print_winner
+from raysweep.words import configured, measured, print_best, print_comparison, print_each, print_explained, print_winner
 
 app = typer.Typer(
     help="Find the settings under which a neural-network explanation can be trusted.",
@@ -173,6 +173,9 @@ def best(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the winner as a file for explain.")
     ] = None,
+    each: Annotated[
+        str | None, typer.Option(help="method, or a hyper-parameter: the best with each of its values.")
+    ] = None,
     address: AddressOrHere = None,
     storage: Storage = STORAGE,
     trust_network: TrustNetwork = False,
@@ -181,6 +184,12 @@ def best(
     """The winner, its interval, its margin over the second, and how probably it is the best."""
     from raysweep import control
 
+    if each is not None:
+        rows, objectives = control.best_of_each(each, sweep, address, storage, output)
+        print(json.dumps(rows, indent=2)) if as_json else print_each(rows, each, objectives)
+        if output is not None and not as_json:
+            print(f"written to {output}; next: raysweep run {output}")
+        return
     found, objectives = control.best(sweep, address, storage, output, trust_network)
     if as_json:
         print(json.dumps(found, indent=2))

@@ -11,6 +11,7 @@ from raysweep.errors import InputError
 from raysweep.outcome import SweepResult
 from raysweep.record.driver import driver_log, standing, stop_driver, sweep_folder, sweep_folders
 from raysweep.record.occupancy import occupancy_in_words
+from raysweep.search.space import METHOD
 
 ENDS = ("done", "pruned", "failed")
 
@@ -89,6 +90,29 @@ def best(
         with writing(output, "-o"):
             output.write_text(answer["file"], encoding="utf-8")
     return answer["best"], answer["objectives"]
+
+
+def best_of_each(
+    name: str, sweep: str, address: str | None, storage: Path, output: Path | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The best trial with each value of a hyper-parameter, or of each method, and the names of the objectives.
+
+    Raises:
+        InputError: no trial is done yet, or has such a hyper-parameter; or `output` cannot be written.
+    """
+    from raysweep.winner import write_finalists
+
+    if address is not None:
+        raise InputError("has a use only with a storage that this machine sees", key="--each", value=name)
+    result = SweepResult.load(sweep, storage)
+    if result.best is None:
+        raise InputError("no trial of this sweep is done yet", value=sweep)
+    found = result.each_json(name)
+    if output is not None:
+        if name != METHOD:
+            raise InputError("must be method, to write the best of each", key="--each", value=name)
+        write_finalists(result, output)
+    return found, result.objective_names
 
 
 def in_words(row: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raysweep.errors import StorageError
+from raysweep.errors import InputError, StorageError, did_you_mean
 from raysweep.objectives.preference import KNEE, Preference
 from raysweep.objectives.ranking import margin, pareto_front, probability_best
 from raysweep.record.driver import sweep_folder
@@ -20,6 +20,7 @@ from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import mean_occupancy
 from raysweep.record.sharing import present
 from raysweep.record.trial import Trial
+from raysweep.search.space import METHOD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +63,28 @@ class SweepResult:
         """The trial that the preference puts first, or None before one is done."""
         finished = self.finished
         return finished[0] if finished else None
+
+    def best_of_each(self, name: str) -> dict[Any, Trial]:
+        """The best finished trial with each value of a hyper-parameter, or of each method; best first.
+
+        Raises:
+            InputError: no trial has one of that name; the nearest one is suggested.
+        """
+        known = {known for trial in self.ledger.trials.values() for known in trial.config}
+        if name not in known:
+            rule = f"must be a hyper-parameter of {self.name}, or {METHOD} where it compares several"
+            raise InputError(rule, key="--each", value=name, suggestion=did_you_mean(name, known))
+        found: dict[Any, Trial] = {}
+        for trial in self.finished:
+            if name in trial.config:
+                found.setdefault(trial.config[name], trial)
+        return found
+
+    def probability_of(self, name: str, value: Any) -> float | None:
+        """How probably the best trial is one with this value, as `probability` has it of each; None when unknown."""
+        trials = {number: trial for number, trial in self.ledger.trials.items() if number in self.probability}
+        chances = [self.probability[number] for number, trial in trials.items() if trial.config.get(name) == value]
+        return sum(chances) if chances else None
 
     @property
     def pareto(self) -> list[Trial]:
@@ -130,6 +153,13 @@ class SweepResult:
             found["prefer"] = (self.ledger.sweep or {}).get("prefer", KNEE)
             found["pareto"] = [trial.to_json() for trial in self.pareto]
         return found
+
+    def each_json(self, name: str) -> list[dict[str, Any]]:
+        """What `raysweep best --each NAME --json` prints: the best trial of each, best first."""
+        return [
+            {**trial.to_json(), "probability_best": self.probability_of(name, value)}
+            for value, trial in self.best_of_each(name).items()
+        ]
 
     @property
     def occupancy(self) -> dict[str, float] | None:

@@ -97,7 +97,9 @@ def _broken(detail: Any, key: str, model: type[BaseModel], place: tuple[Any, ...
     if kind == "literal_error":
         choices = [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return InputError("no such choice", key=key, value=value, suggestion=did_you_mean(str(value), choices))
-    rule = _RULES.get(kind, detail["msg"].removeprefix("Input ").replace("should", "must"))
+    rule = _RULES.get(
+        kind, detail["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must")
+    )
     hint = None
     if kind == "string_type" and isinstance(value, (int, float)):
         hint = "Write it in quotes"

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from raysweep.document import Document
-from raysweep.errors import InputError, RaysweepError, nearest
+from raysweep.errors import InputError, RaysweepError, did_you_mean, nearest
 from raysweep.keys import Keys, short
 from raysweep.method_keys import GanKeys, MethodKeys, SeveralKeys
 from raysweep.rules import check_comparing, check_method, check_search, networks_of
 from raysweep.schema_errors import schema_errors
-from raysweep.search.domains import parse_domain
+from raysweep.search.domains import KINDS, parse_domain
 from raysweep.search.space import METHOD, Space, parse_space, shared_with, space_of
 from raysweep.yaml_source import parse_yaml
 
@@ -421,6 +421,10 @@ def space_errors(space: Any, methods: Sequence[str] = (), key: str = "space") ->
     for name, body in space.items() if isinstance(space, dict) else ():
         if name in methods and isinstance(body, dict):
             found += space_errors(body, key=f"{key}.{name}")
+            continue
+        if methods and isinstance(body, dict) and not body.keys() & {*KINDS, "when"}:
+            rule = "must be a distribution, or stand below one of the methods of method.choice"
+            found.append(InputError(rule, key=f"{key}.{name}", value=name, suggestion=did_you_mean(str(name), methods)))
             continue
         values = {key: value for key, value in body.items() if key != "when"} if isinstance(body, dict) else body
         try:

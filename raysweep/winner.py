@@ -30,8 +30,10 @@ from raysweep.rules import EXCITE
 from raysweep.search.space import METHOD
 from raysweep.sweepfile import ModelsKeys, Sweep, sweep_of
 
-NAME_LIMIT, SUFFIX = 100, "-best"
-"""How long a sweep's name may be, and what the winner's ends with."""
+NAME_LIMIT, SUFFIX, FINALISTS = 100, "-best", "-finalists"
+"""How long a sweep's name may be, and what the winner's, or that of the best of each method, ends with."""
+SEARCHING = ("search", "budget", "stop", "concurrency", "mlflow", "folder")
+"""Keys of a sweep that say how it looks for the best."""
 
 
 def best_document(result: SweepResult) -> dict[str, Any]:
@@ -40,12 +42,44 @@ def best_document(result: SweepResult) -> dict[str, Any]:
     if best is None:
         raise InputError("no trial of this sweep is done yet", value=result.name)
     known = sweep_of(result.ledger.sweep or {}, best.config).plain()
-    searching = ("search", "budget", "stop", "concurrency", "mlflow", "folder")
-    document = {key: known[key] for key in Sweep.model_fields if key in known and key not in searching}
+    document = {key: known[key] for key in Sweep.model_fields if key in known and key not in SEARCHING}
     document["name"] = f"{result.name[: NAME_LIMIT - len(SUFFIX)]}{SUFFIX}"
     document["space"] = {name: value for name, value in best.config.items() if name != METHOD}
     document |= {key: best.numerics[key] for key in ("precision", "slots")}
     return document
+
+
+def finalists_document(result: SweepResult) -> dict[str, Any]:
+    """The best configuration of each method as a sweep file that compares these, on whatever data it is given.
+
+    Raises:
+        InputError: the sweep does not compare methods, or has no finished trial.
+    """
+    known = result.ledger.sweep or {}
+    if "choice" not in known.get(METHOD, {}):
+        rule = "must be a sweep that compares methods, to write the best of each"
+        raise InputError(rule, key="-o", value=result.name, suggestion="Leave out --each")
+    found = result.best_of_each(METHOD)
+    if not found:
+        raise InputError("no trial of this sweep is done yet", value=result.name)
+    document = {key: known[key] for key in Sweep.model_fields if key in known and key not in SEARCHING}
+    document["name"] = f"{result.name[: NAME_LIMIT - len(FINALISTS)]}{FINALISTS}"
+    document[METHOD] = {"choice": {name: known[METHOD]["choice"][name] for name in found}}
+    document["space"] = {
+        name: {key: value for key, value in trial.config.items() if key != METHOD} for name, trial in found.items()
+    }
+    numerics = next(iter(found.values())).numerics
+    return document | {key: numerics[key] for key in ("precision", "slots")}
+
+
+def write_finalists(result: SweepResult, path: Path) -> Path:
+    """Write the best of each method so that `run` takes them, wherever the file lies."""
+    document = finalists_document(result)
+    with writing(path, "-o"):
+        document["folder"] = os.path.relpath(Path(result.ledger.home or "."), path.resolve().parent)
+        head = f"# The best of each method that {result.name} compared\n"
+        path.write_text(head + yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
 
 
 def trained_tensors(result: SweepResult) -> dict[str, Any]:
@@ -165,6 +199,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         reach = ", ".join(f"{axis} {first} to {last}" for axis, (first, last) in target.get("area", {}).items())
         what = f"{target['query'].replace('_', ' ')} {reach or 'the whole map'}"
     methods = methods_named(sweep)
+    compared = list(methods) if "choice" in sweep[METHOD] else []
     description = {
         "method": ", ".join(methods),
         "target": f"{sweep['direction']} {what}" if set(methods.values()) <= set(EXCITE) else str(what),
@@ -186,6 +221,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         prefer=sweep.get("prefer", KNEE),
         media=ledger.media,
         probability=result.probability,
+        methods={name: result.probability_of(METHOD, name) for name in compared},
         audio=heard_with(ledger.media, ledger.mel),
         notes=_notes(result) if ledger.media == "spectrum" else None,
     )

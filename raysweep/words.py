@@ -53,6 +53,25 @@ def print_winner(found: dict[str, Any], objectives: list[str]) -> None:
             print(f"    trial {row['number']:<4} {measured(row)}  {others}")
 
 
+def print_each(rows: list[dict[str, Any]], name: str, objectives: list[str]) -> None:
+    """Print what `best --each --json` lists: a line for each value of a hyper-parameter, or for each method."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for title in (name, "trial", *objectives, "P(best)", "settings"):
+        table.add_column(title, overflow="fold", no_wrap=title != "settings")
+    for row in rows:
+        config = dict(row["config"])
+        chance = row["probability_best"]
+        others = [_metric(row["metrics"], objective) for objective in objectives[1:]]
+        sure = "" if chance is None else f"{chance:.2f}"
+        table.add_row(str(config.pop(name)), str(row["number"]), measured(row), *others, sure, configured(config))
+    Console().print(table)
+
+
+def _metric(metrics: Mapping[str, float], name: str) -> str:
+    """A number of a trial's metrics, with its interval where they have one."""
+    return read(Reading(metrics[name], metrics.get(f"{name}.low"), metrics.get(f"{name}.high")))
+
+
 def configured(config: Mapping[str, Any]) -> str:
     """A configuration: each hyper-parameter and its number, or name."""
     return "  ".join(f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in config.items())

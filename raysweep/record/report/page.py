@@ -27,6 +27,7 @@ from raysweep.record.report.axes import label
 from raysweep.record.report.charts import Point, parallel, pareto, scatter
 from raysweep.record.sheets import draw_sheet, write_audio
 from raysweep.record.trial import Milestone, Reading, Trial
+from raysweep.search.space import METHOD
 from raysweep.whole_files import whole
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class ReportInput:
         folder: the sweep's folder, from which milestones name their explanation files.
         media: "image", "logmel" or "array".
         probability: by trial number, the probability that it is the best.
+        methods: of a sweep that compares methods, how probably the best trial is of each; None where it is not known.
         audio: the mel features when explanations can be heard.
         notes: spectra [K, 2, bins] and their waves [K, samples], when what masks keep of them can be heard.
     """
@@ -66,6 +68,7 @@ class ReportInput:
     prefer: str | Mapping[str, float] = KNEE
     media: str = "image"
     probability: Mapping[int, float] = field(default_factory=dict)
+    methods: Mapping[str, float | None] = field(default_factory=dict)
     audio: MelSpec | None = None
     notes: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -108,12 +111,13 @@ def _content(sweep: ReportInput) -> dict[str, Any]:
     roles = _roles(ranked)
     points = [_point(sweep, trial, place, len(ranked), roles) for place, trial in enumerate(ranked)]
     parameters = _columns(trial.config for trial in sweep.trials)
-    varied = [name for name in parameters if len({str(trial.config.get(name)) for trial in sweep.trials}) > 1]
+    varied = [name for name in parameters if len({str(t.config[name]) for t in sweep.trials if name in t.config}) > 1]
     return {
         "sweep": sweep,
         "written": datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
         "cards": [_card(sweep, trial, role) for role, trial in roles],
         "best": ranked[0] if ranked else None,
+        "finalists": _finalists(sweep, ranked),
         "looks": _looks(sweep, ranked[0]) if ranked else [],
         "second": ranked[1] if len(ranked) > 1 else None,
         "headline": [sweep.objective] if sweep.preference.single else sweep.preference.counting[:3],
@@ -174,6 +178,24 @@ def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
         "shown": shown,
         "total": len(explanations) if explanations is not None else 0,
     }
+
+
+def _finalists(sweep: ReportInput, ranked: list[Trial]) -> list[dict[str, Any]]:
+    """The best configuration of each method that the sweep compares, and how probably the best is one of it."""
+    found: dict[str, Trial] = {}
+    for trial in ranked if sweep.methods else ():
+        found.setdefault(trial.config[METHOD], trial)
+    return [
+        {
+            "method": method,
+            "trial": trial,
+            "settings": ", ".join(f"{n} {label(value)}" for n, value in trial.config.items() if n != METHOD),
+            "readings": _readings(trial),
+            "probability": sweep.methods.get(method),
+            "strip": _thumbnail(sweep, trial.result, GLIMPSED),
+        }
+        for method, trial in found.items()
+    ]
 
 
 def _looks(sweep: ReportInput, best: Trial) -> list[dict[str, Any]]:
