@@ -39,7 +39,6 @@ def samples() -> Tensor:
 
 def heat(algorithm: str, *settings: dict[str, float], baseline: float = 0.0) -> Tensor:
     """Heat maps of the three samples, with settings that differ by row where there are several."""
-    pytest.importorskip("captum")
     explained = Explained(samples(), torch.arange(3), torch.ones(3, dtype=torch.int64), UNIT)
     components = Components(elements(SHAPE), SHAPE)
     masking = Masking(Readout(network()), Constant(torch.zeros(())), explained, components, dtype=torch.float64)
