@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from raysweep.record.overlay import AGAINST, FOR, REMOVED, SEEN_THROUGH, UNSEEN, glimpsed, looked_at
+from raysweep.record.overlay import (
+    AGAINST,
+    FOR,
+    FOUND_BOX,
+    REMOVED,
+    SEEN_THROUGH,
+    TRUE_BOX,
+    UNSEEN,
+    glimpsed,
+    looked_at,
+)
 from raysweep.record.sheets import pictures
 from raysweep.record.spectra import GROUND, KEPT, MAGNITUDE
 from raysweep.record.spectra import REMOVED as UNIMPORTANT
@@ -79,3 +89,25 @@ def test_a_spectrum_alone_is_drawn_in_one_colour() -> None:
     assert {tuple(colour) for colour in picture.reshape(-1, 3).tolist()} == {
         tuple(colour.tolist()) for colour in (GROUND, KEPT, np.full(3, 255.0))
     }
+
+
+def test_boxes_are_outlined_over_masked_images_the_true_one_on_top() -> None:
+    sample, mask = np.full((1, 1, 6, 7), 0.5, dtype=np.float32), np.ones((1, 1, 6, 7), dtype=np.float32)
+    boxes = {"box": np.array([[1, 1, 5, 4]]), "found_box": np.array([[1, 1, 7, 6]])}
+    (seen,) = looked_at({"explanation": sample, "sample": sample, "mask": mask, **boxes}, "image")
+    for row in range(6):
+        for column in range(7):
+            colour, true, found = (
+                seen[:, row, column],
+                (row in (1, 3), column in (1, 4)),
+                (row in (1, 5), column in (1, 6)),
+            )
+            if (true[0] and 1 <= column < 5) or (true[1] and 1 <= row < 4):
+                assert (colour == TRUE_BOX).all()
+            elif (found[0] and column >= 1) or (found[1] and row >= 1):
+                assert (colour == FOUND_BOX).all()
+            else:
+                assert (colour == 0.5).all()
+    nothing = {"found_box": np.zeros((1, 4), np.int64)}
+    (seen,) = looked_at({"explanation": sample, "sample": sample, "mask": mask, **nothing}, "image")
+    assert (seen == 0.5).all()
