@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.preflight import slots_to_try
 from raysweep.search.domains import Choice
-from raysweep.search.space import METHOD, Config, steps_of
+from raysweep.search.space import BESIDE_THE_WAY, METHOD, Config, steps_of
 from raysweep.sweepfile import Sweep
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def planned(sweep: Sweep) -> dict[str, int | None]:
 
 
 def furthest(sweep: Sweep) -> list[Config]:
-    """Of the grid's configurations that differ only in steps the one of the most; none of another search."""
+    """Of the grid's configurations whose rows go the same way the one of the most steps; none of another search."""
     space, found = sweep.parsed_space, dict[str, Config]()
     for config in _grid(sweep) if sweep.search.sampler == "grid" else ():
-        key = space.config_key(config, without=("steps",))
+        key = space.config_key(config, without=BESIDE_THE_WAY)
         if key not in found or steps_of(found[key]) < steps_of(config):
             found[key] = config
     return list(found.values())

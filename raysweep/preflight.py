@@ -17,6 +17,7 @@ from raysweep.outcome import SweepResult
 from raysweep.record.checkouts import remote_of
 from raysweep.record.driver import storage_folder
 from raysweep.record.store import check_uri, local_store
+from raysweep.rules import OBJECTIVES
 from raysweep.search.domains import LARGEST, Choice, Domain, Interval
 from raysweep.search.policies.ladder import counts
 from raysweep.sweepfile import SingleSweep, Sweep, SweepFile
@@ -31,6 +32,14 @@ PER_ROW = {
     "sparsity": "the share of the components that the mask keeps",
     "classifier_loss": "minus the logarithm of the target's probability, as the probed classifier sees it, mean",
     "rate_distortion": "area under the distortion of the mask's most important components, from none to all of them",
+    "localisation_error": "the share of images with IoU < 0.5 of the box around the map's hot places and the true box",
+    "pointing_error": "the share of images whose hottest place lies outside the true box",
+    "flipping_morf": "area under what is left of the score while components are removed, the most relevant first",
+    "flipping_lerf": "area under what is lost of the score while components are removed, the least relevant first",
+    "unfaithfulness": "1 - correlation of random parts' heat with what the score loses without them, mean",
+    "diffuseness": "1 - the Gini index of the map's absolute heat, mean",
+    "max_sensitivity": "the greatest relative change of the map under small noise on the sample, mean",
+    "randomisation": "|rank correlation| of the map with those of networks with re-drawn weights, mean",
 }
 """Objectives that are a mean of the examples' own numbers, in words."""
 
@@ -131,10 +140,12 @@ def check_steps(sweep: SingleSweep, most: int | None) -> None:
 def check_space(sweep: SingleSweep) -> None:
     """Every hyper-parameter of the method, and no other, with values that it can take."""
     from raysweep.methods import METHODS, Bound
+    from raysweep.methods.looking import LOOKING, hyperparameters_of
 
     method, space = METHODS[sweep.method.name], sweep.parsed_space
     steps = {"steps": Bound(1, whole=True)} if method.takes_steps else {}
-    bounds = {**method.hyperparameters_of(sweep.method.model_dump()), **steps}
+    looking = hyperparameters_of(one.name for one in sweep.objective)
+    bounds = {**method.hyperparameters_of(sweep.method.model_dump()), **looking, **steps}
     named = {"classifier": list(sweep.models.classifiers)} if sweep.models.classifiers else {}
     if "classifier" in bounds and not named:
         del bounds["classifier"]
@@ -143,6 +154,9 @@ def check_space(sweep: SingleSweep) -> None:
         if parameter.name in method.refused:
             raise InputError(method.refused[parameter.name], key=key)
         if parameter.name not in bounds:
+            for objective, own in LOOKING.items():
+                if parameter.name in own and objective in OBJECTIVES[sweep.method.name]:
+                    raise InputError(f"has a use only with the objective {objective}", key=key)
             hint = did_you_mean(parameter.name, bounds)
             raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)
         if parameter.name in named:

@@ -20,12 +20,23 @@ EXCITE = ("am", "am_input", "am_expert")
 """Methods that make a unit's response as high, or as low, as they can."""
 GANS = ("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am")
 ATTRIBUTIONS = ("lrp", "sensitivity", "attribution")
-OF_MASKS = ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid")
+OF_MAPS = (
+    "localisation_error",
+    "pointing_error",
+    "flipping_morf",
+    "flipping_lerf",
+    "unfaithfulness",
+    "diffuseness",
+)
+"""What both heat maps and masks can be scored by."""
+OF_MAPS_MADE_AGAIN = ("max_sensitivity", "randomisation")
+"""What takes further maps, of other inputs or by other networks: cheap enough where a map takes no steps."""
+OF_MASKS = ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid", *OF_MAPS)
 OF_GANS = ("seen_fd", "classifier_loss", "feature_fd", "kid", "fid")
 OF_EXCITERS = ("response_fd", "feature_fd", "kid", "fid")
 OBJECTIVES: dict[str, tuple[str, ...]] = dict.fromkeys(EXCITE, OF_EXCITERS)
 OBJECTIVES |= {"rde": OF_MASKS, "rde_pursuit": OF_MASKS}
-OBJECTIVES |= dict.fromkeys(ATTRIBUTIONS, ("rate_distortion",))
+OBJECTIVES |= dict.fromkeys(ATTRIBUTIONS, ("rate_distortion", *OF_MAPS, *OF_MAPS_MADE_AGAIN))
 OBJECTIVES |= dict.fromkeys(GANS, OF_GANS) | {"probegan_naive": OF_GANS[1:], "biggan": OF_GANS[:1]}
 """What each method can be scored by."""
 USES = {
@@ -201,6 +212,11 @@ def _check_keys(sweep: SingleSweep) -> None:
         rule = f"has no use with {method.name}, whose heat maps show nothing that could be recognised"
         raise InputError(rule, key="models.judge", value=models.judge.source)
     for index, one in enumerate(sweep.objective):
+        if one.name in OF_MAPS_MADE_AGAIN and method.name not in ATTRIBUTIONS:
+            rule = (
+                f"has a use only with {', '.join(ATTRIBUTIONS)}: it has every map made again, which they do in no steps"
+            )
+            raise InputError(rule, key=f"objective.{index}.name", value=one.name)
         if one.name not in OBJECTIVES[method.name]:
             rule = f"no objective of {method.name}"
             hint = did_you_mean(one.name, OBJECTIVES[method.name])
@@ -208,6 +224,8 @@ def _check_keys(sweep: SingleSweep) -> None:
         if one.reference is not None and (method.name not in EXCITE or sweep.target.class_ is None):
             rule = "has a use only with a method that excites a unit, and a class as its target"
             raise InputError(rule, key=f"objective.{index}.reference", value=one.reference)
+        if one.name in OF_MAPS:
+            _check_maps(sweep, one.name)
     if method.name not in EXCITE and sweep.direction == "minimise":
         rule = f"has no use with {method.name}, which keeps a score as it is"
         raise InputError(rule, key="direction", value=sweep.direction)
@@ -221,6 +239,16 @@ def _check_keys(sweep: SingleSweep) -> None:
     if fill == "phi_gt" and components not in ("measurements", "buildings+measurements"):
         rule = "must be measurements or buildings+measurements with fill: phi_gt, which fills in measurements"
         raise InputError(rule, key="method.components", value=components)
+
+
+def _check_maps(sweep: SingleSweep, objective: str) -> None:
+    """A map is one sample's, and for one score of it."""
+    if getattr(sweep.method, "per", None) == "class":
+        rule = f"must be example with {objective}, which looks at one sample"
+        raise InputError(rule, key="method.per", value="class")
+    if sweep.target.query is not None:
+        rule = f"has no use with {objective}, which is about one score of a sample"
+        raise InputError(rule, key="target.query", value=sweep.target.query)
 
 
 def _check_probability(sweep: SingleSweep) -> None:

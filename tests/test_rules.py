@@ -78,6 +78,9 @@ def test_a_preference_among_the_objectives_holds(path: Path, prefer: str) -> Non
         ("method.maks=relaxed", "method.maks: unknown key. Did you mean 'mask'?"),
         ("method.mask=relax", "method.mask: no such choice (found 'relax'). Did you mean 'relaxed'?"),
         ("direction=minimise", "direction: has no use with rde, which keeps a score as it is (found 'minimise')"),
+        ("space.threshold=1.1", "space.threshold: has a use only with the objective localisation_error"),
+        ("objective=max_sensitivity", "objective: has a use only with lrp, sensitivity, attribution: it has every map"),
+        ("objective=[sparsity, randomisation]", "objective.1: has a use only with lrp, sensitivity, attribution: it"),
         ("objective=[distortion, response_fd]", "objective.1: no objective of rde (found 'response_fd')"),
         (
             "objective=[distortion, rate_distorton]",
@@ -120,12 +123,42 @@ def test_what_does_not_belong_to_rate_distortion_explanations_is_refused(
         ("method.per=class", "method.per: unknown key"),
         ("stop.scheduler=asha", "stop.scheduler: has no use with lrp, which takes no steps that a trial could be"),
         ("objective=sparsity", "objective: no objective of lrp (found 'sparsity')"),
+        ("space.threshold=1.1", "space.threshold: has a use only with the objective localisation_error"),
         ("models.judge=nets:judge", "models.judge: has no use with lrp, whose heat maps show nothing"),
         ("target={query: darken}", "target.query: has no use with lrp, which explains one unit's response"),
     ],
 )
 def test_what_does_not_belong_to_relevance_is_refused(path: Path, override: str, message: str) -> None:
     assert message in refusal(path, LRP, override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["space.threshold=0"], "space.threshold: must be above 0 (found 0)"),
+        (["space.treshold=1"], "space.treshold: no hyper-parameter of rde. Did you mean 'threshold'?"),
+        (
+            ["method.per=class", "target={each: label}"],
+            "method.per: must be example with localisation_error, which looks at one sample (found 'class')",
+        ),
+        (
+            ["target={query: darken}"],
+            "target.query: has no use with localisation_error, which is about one score of a sample (found 'darken')",
+        ),
+    ],
+)
+def test_what_does_not_belong_to_localisation_is_refused(path: Path, overrides: list[str], message: str) -> None:
+    localised = RDE.replace("[distortion, sparsity]", "localisation_error")
+    found = sweep(path, localised, "space.threshold={choice: [0.5, 1]}")
+    assert found.space["threshold"] == {"choice": [0.5, 1]}
+    assert "threshold" not in sweep(path, localised).space
+    assert message in refusal(path, localised, *overrides)
+
+
+@pytest.mark.parametrize("text", [AM, RDE])
+def test_a_threshold_is_for_methods_whose_maps_have_boxes(path: Path, text: str) -> None:
+    other = "has a use only with the objective localisation_error" if text == RDE else "no hyper-parameter of am"
+    assert f"space.threshold: {other}" in refusal(path, text, "space.threshold=1")
 
 
 def test_a_relaxed_mask_has_no_temperature(path: Path) -> None:

@@ -258,14 +258,22 @@ def test_a_target_may_be_written_in_any_of_these_ways(path: Path, target: str, e
 
 OBJECTIVES = (
     "classifier_loss",
+    "diffuseness",
     "distortion",
     "feature_fd",
     "fid",
+    "flipping_lerf",
+    "flipping_morf",
     "kid",
+    "localisation_error",
+    "max_sensitivity",
+    "pointing_error",
+    "randomisation",
     "rate_distortion",
     "response_fd",
     "seen_fd",
     "sparsity",
+    "unfaithfulness",
 )
 
 

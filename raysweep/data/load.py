@@ -48,7 +48,13 @@ def load_data(source: str, *, folder: Path | None = None, key: str = "data", med
 
 
 def load_arrays(
-    source: str, names: Sequence[str], samples: int, *, folder: Path | None = None, key: str = "data"
+    source: str,
+    names: Sequence[str],
+    samples: int,
+    *,
+    folder: Path | None = None,
+    key: str = "data",
+    reader: str = "the method",
 ) -> dict[str, np.ndarray]:
     """Arrays that data have beside their samples, by name, [N, ...] each.
 
@@ -56,6 +62,7 @@ def load_arrays(
         source: of the data, a .npz file or the zoo's.
         names: of the arrays; of none, nothing is read.
         samples: N.
+        reader: who reads them, for errors.
 
     Raises:
         InputError: the data are no .npz, one of the arrays is not there, or it is not one row a sample.
@@ -67,9 +74,9 @@ def load_arrays(
     elif source.endswith(".npz") and not is_callable_name(source):
         path = locate(source, folder=folder, key=key)
     else:
-        rule = f"must be an .npz file that has beside x an array named {' and '.join(names)}"
+        rule = f"must be an .npz file that has beside x an array named {' and '.join(names)}, which {reader} reads"
         raise InputError(rule, key=key, value=source)
-    found = read_arrays(path, names, key=key)
+    found = read_arrays(path, names, key=key, reader=reader)
     for name, array in found.items():
         if array.ndim < 1 or len(array) != samples:
             rule = f"{name} must have a row for each of the {samples} samples of x"

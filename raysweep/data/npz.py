@@ -39,7 +39,7 @@ def read_npz(path: Path, *, key: str) -> tuple[Any, Any, Any, Any, Any]:
         )
 
 
-def read_arrays(path: Path, names: Sequence[str], *, key: str) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, names: Sequence[str], *, key: str, reader: str = "the method") -> dict[str, np.ndarray]:
     """Further arrays of a file whose x was read.
 
     Raises:
@@ -52,7 +52,7 @@ def read_arrays(path: Path, names: Sequence[str], *, key: str) -> dict[str, np.n
             if array is None:
                 hint = f"It has {', '.join(archive.files)}"
                 raise InputError(
-                    f"must have an array named {name}, which the method reads",
+                    f"must have an array named {name}, which {reader} reads",
                     key=key,
                     value=str(path),
                     suggestion=hint,

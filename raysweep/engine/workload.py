@@ -31,6 +31,7 @@ from raysweep.models.load import load_model
 from raysweep.models.model import Model, ModelSource
 from raysweep.models.readout import Readout, TwoLogits, features_readout
 from raysweep.models.squashed import check_unsquashed
+from raysweep.objectives.localisation import BOXES, check_boxes
 
 DTYPES = {"auto": torch.float32, "float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 """Of the networks; "auto" stands for the usual one until a sweep has chosen."""
@@ -38,6 +39,9 @@ DTYPES = {"auto": torch.float32, "float32": torch.float32, "float64": torch.floa
 
 COMPARE_FEATURES = ("feature_fd", "seen_fd", "kid", "fid")
 """Objectives that compare a network's features of explanations and of real samples."""
+
+COMPARE_BOXES = ("localisation_error", "pointing_error")
+"""Objectives that compare maps with the true boxes of the samples."""
 
 
 class Workload:
@@ -81,6 +85,21 @@ class Workload:
         """What the method reads of the data beside the samples, [N, ...] each, by name."""
         names = arrays_read(self.spec.options)
         return load_arrays(self.spec.data, names, len(self.data.x), folder=self.folder, key="data.source")
+
+    @cached_property
+    def boxes(self) -> np.ndarray | None:
+        """The true boxes [N, 4] of the samples, where an objective compares with them.
+
+        Raises:
+            InputError: there are none, or they are no boxes in the samples.
+        """
+        reader = next((one.name for one in self.spec.objectives if one.name in COMPARE_BOXES), None)
+        if reader is None:
+            return None
+        key, x = "data.source", self.data.x
+        found = load_arrays(self.spec.data, (BOXES,), len(x), folder=self.folder, key=key, reader=reader)[BOXES]
+        check_boxes(found, x.shape[1:], key=key)
+        return found
 
     @cached_property
     def media(self) -> str:
@@ -167,6 +186,7 @@ class Workload:
         found = {f"models.{name}": model.fingerprint for name, model in models.items() if model is not None}
         found |= {"images": self.images.fingerprint} if self.spec.images else {}
         found |= {f"data.{name}": hashlib.sha256(array.tobytes()).hexdigest() for name, array in self.arrays.items()}
+        found |= {"data.boxes": hashlib.sha256(self.boxes.tobytes()).hexdigest()} if self.boxes is not None else {}
         found |= {f"witnesses.{one.name}.class": str(one.class_) for one in self.spec.witnesses}
         return {**found, "data": self.data.fingerprint}
 

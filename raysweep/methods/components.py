@@ -72,14 +72,15 @@ class Components:
         """How many components the sample with the most of them has."""
         return int(self._present.sum(dim=1).max())
 
-    def spread(self, mask: Tensor, sample: Tensor) -> Tensor:
+    def spread(self, mask: Tensor, sample: Tensor, kept: float = 1.0) -> Tensor:
         """A mask over components [B, C] as one over elements [B, *shape].
 
         Args:
             sample: index of each row's sample, int64 [B].
+            kept: what elements have that are always kept; those that are always filled have 0.
         """
         labels = self.labels[sample] if self.own else self.labels.expand(len(mask), -1)
-        fixed = mask.new_tensor([1.0, 0.0]).expand(len(mask), 2)
+        fixed = mask.new_tensor([kept, 0.0]).expand(len(mask), 2)
         return torch.cat([mask, fixed], dim=1).gather(1, labels).view(-1, *self.shape)
 
     def gather(self, heat: Tensor, sample: Tensor) -> Tensor:

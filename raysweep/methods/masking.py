@@ -120,11 +120,17 @@ class Masking:
             mask = draw_mask(mask, key)
         return self.distortion(sample, mask, key)
 
-    def largest(self, mask: Tensor, sample: Tensor, share: float) -> Tensor:
-        """The binary masks [B, C] of the `share` of each sample's components with the largest values."""
+    def dropped(self, mask: Tensor, example: Tensor, seed: int, draw: int) -> Tensor:
+        """Φ(x) − Φ(z) [B] of one score of the examples' samples under masks [B, C], at a draw as in `evaluated`."""
+        key = (torch.full_like(example, seed), example, torch.full_like(example, draw))
+        sample = self.explained.sample(example, key)
+        return (self.wanted[sample] - self.score(self.obfuscation(sample, mask, key), sample))[:, 0]
+
+    def largest(self, mask: Tensor, sample: Tensor, share: float, least: int = 0) -> Tensor:
+        """The binary masks [B, C] of the `share` of each sample's components, or `least`, with the largest values."""
         present = self.components.present(sample)
         order = torch.where(present, mask, -torch.inf).argsort(dim=1, descending=True, stable=True)
-        wanted = (share * present.sum(dim=1)).round()[:, None]
+        wanted = (share * present.sum(dim=1)).round().clamp(min=least)[:, None]
         place = torch.arange(mask.shape[1], device=mask.device)
         return torch.zeros_like(mask).scatter_(1, order, (place < wanted).to(mask))
 

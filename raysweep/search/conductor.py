@@ -18,7 +18,7 @@ from raysweep.search.budget import Budget, Covered, Used
 from raysweep.search.domains import Choice
 from raysweep.search.outcomes import Outcome
 from raysweep.search.policies import Decision, Policy, TrialView
-from raysweep.search.space import Config, Space, steps_of
+from raysweep.search.space import BESIDE_THE_WAY, Config, Space, steps_of
 from raysweep.search.suggest import Finished, Suggestions, Waiting
 
 Next = Trial | Literal["wait", "finished"]
@@ -298,8 +298,8 @@ class Conductor:
 
 
 def trajectory_key(config: Config) -> str:
-    """Equal for configurations that differ only in `steps`; also of a space that holds this one no longer."""
-    kept = {name: config[name] for name in sorted(config) if name != "steps"}
+    """Equal for configurations whose rows go the same way, as far as each goes; also of a space that was narrowed."""
+    kept = {name: config[name] for name in sorted(config) if name not in BESIDE_THE_WAY}
     return json.dumps({name: float(value) if type(value) is int else value for name, value in kept.items()})
 
 

@@ -23,6 +23,10 @@ METHOD = "method"
 ONE_PASS = 1
 """Steps of a configuration that says nothing of them: the one pass of a method that takes none."""
 
+BESIDE_THE_WAY = ("steps", "threshold")
+"""Hyper-parameters on which the way of a configuration's rows does not depend: how far they go, and how what they find
+is looked at (`methods.looking`)."""
+
 
 def steps_of(config: Config) -> int:
     """How many steps a configuration takes."""

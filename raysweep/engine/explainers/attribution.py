@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class AttributionExplainer(MaskExplainer):
-    """Heat maps, of which the hottest components are kept to see what they are worth."""
+    """Heat maps, and what they are worth by the objectives that a sweep asks for."""
 
     @property
     def drawn(self) -> bool:
@@ -30,16 +30,21 @@ class AttributionExplainer(MaskExplainer):
         return False
 
     def found(self, show: Showing, kept: dict[str, Tensor], values: dict[str, float]) -> Found:
-        """Heat maps, their samples, and what keeping the hottest components alone does to the score."""
+        """Heat maps, their samples, and those numbers of them that are asked for, as all are dear.
+
+        Where none is, as when a winner is explained: what keeping the hottest components alone does to the score.
+        """
         heat, example = kept["heat"], kept["example"]
         first = self.explained.first[example % len(self.explained.first)]
-        curve = self.curve(show, self.components.gather(heat, first), example)
-        numbers = {"rate_distortion": area_under(curve)}
-        tensors = {
+        worth = self.components.gather(heat, first)
+        numbers, tensors = self.maps.measured(show, heat, worth, example, values)
+        if not self.maps.asked or "rate_distortion" in self.maps.asked:
+            tensors["curve"] = self.curve(show, worth, example)
+            numbers["rate_distortion"] = area_under(tensors["curve"])
+        tensors |= {
             "heat": heat.float().numpy(),
             "sample": self.explained.x[first].numpy(),
             "response": kept["response"].double().numpy(),
-            "curve": curve,
             **numbers,
         }
         return Found(heat.double().numpy(), tensors, numbers)

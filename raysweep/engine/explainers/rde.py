@@ -18,6 +18,7 @@ from raysweep.data import Dataset
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers.explainer import Explainer, Found
 from raysweep.engine.explainers.grouped import city_of, group
+from raysweep.engine.explainers.maps import Maps
 from raysweep.engine.explainers.samples import choose, label_of
 from raysweep.methods import Method, fills
 from raysweep.methods.components import Components
@@ -86,6 +87,12 @@ class MaskExplainer(Explainer):
             check = check_estimator if self.workload.spec.options["fill"] == "phi_gt" else check_inpainter
             check(self.workload.inpainter.module, two, key="models.inpainter")
         _ = self.components, self.explained
+        self.maps.check()
+
+    @cached_property
+    def maps(self) -> Maps:
+        """What its maps are worth by the objectives of maps."""
+        return Maps(self)
 
     @abstractmethod
     def masked(self, masking: Masking) -> Method:
@@ -93,7 +100,11 @@ class MaskExplainer(Explainer):
 
     def build(self, device: torch.device, dtype: torch.dtype) -> Method:
         """The method, with networks of its own."""
-        module, layer = self.workload.classifier.module, self.workload.spec.layer
+        return self.explaining(self.workload.classifier.module, device, dtype)
+
+    def explaining(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> Method:
+        """The method for the same samples and units with another network in the classifier's place."""
+        layer = self.workload.spec.layer
         keep = (layer,) if layer else ()
         classifier = prepare(module, dtype, keep=keep, example=self.example, read=self.scores)
         masking = Masking(
@@ -118,12 +129,16 @@ class MaskExplainer(Explainer):
             "rate_distortion": area_under(curve),
             "collapsed": collapsed(mask, self.components.present(first)).numpy(),
         }
+        as_heat = self.components.spread(importance, first, kept=0.0)
+        more, shown = self.maps.measured(show, as_heat, importance, example, values)
+        numbers |= more
         explanation = show.batched(show.method.explain, {"mask": mask, "example": example})
         tensors = {
             "mask": self.components.spread(importance, first).float().numpy(),
             "sample": self.explained.x[first].numpy(),
             "curve": curve,
             **numbers,
+            **shown,
         }
         if self.workload.spec.query is not None:
             tensors |= self._maps(show, tensors["sample"], explanation)
