@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from raysweep.keys import Keys, short
 
 
-class AmKeys(Keys):
+class OfMethod(Keys):
+    """What the keys of all methods have in common."""
+
+    named: ClassVar[dict[str, str]] = {}
+    """Hyper-parameters that are chosen by name, each with the sweep file's key that lists the names."""
+
+
+class AmKeys(OfMethod):
     """Activation maximisation and its named variants."""
 
     name: Literal["am"]
@@ -18,7 +25,7 @@ class AmKeys(Keys):
     min_improvement: float = Field(0.0, ge=0)
 
 
-class AmInputKeys(Keys):
+class AmInputKeys(OfMethod):
     """Activation maximisation in input space, alone and with an expert, and the named variants of both."""
 
     name: Literal["am_input", "am_expert"]
@@ -27,7 +34,7 @@ class AmInputKeys(Keys):
     bounds: Literal["data", "none"] = "data"
 
 
-class ComponentKeys(Keys):
+class ComponentKeys(OfMethod):
     """What methods that explain samples share: what may be removed of them as a whole, and what comes in its place.
 
     `components` are pixels, patches (of `patch` × `patch`), elements or channels; of radio maps buildings, measurements
@@ -85,7 +92,7 @@ class CaptumKeys(ComponentKeys):
     baseline: float = 0.0
 
 
-class GanKeys(Keys):
+class GanKeys(OfMethod):
     """Generators of classes: ProbeGAN, its naive baseline, its oracle, a conditional GAN, and a search in one.
 
     `trained` is the generator that `biggan_am` searches in, and in a winner's file the one that `explain` makes images
@@ -93,6 +100,7 @@ class GanKeys(Keys):
     """
 
     name: Literal["probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am"]
+    named: ClassVar[dict[str, str]] = {"classifier": "models.classifiers"}
     trained: str | None = None
 
 

@@ -146,13 +146,14 @@ def check_space(sweep: SingleSweep) -> None:
     steps = {"steps": Bound(1, whole=True)} if method.takes_steps else {}
     looking = hyperparameters_of(one.name for one in sweep.objective)
     bounds = {**method.hyperparameters_of(sweep.method.model_dump()), **looking, **steps}
-    named = {"classifier": list(sweep.models.classifiers)} if sweep.models.classifiers else {}
-    if "classifier" in bounds and not named:
-        del bounds["classifier"]
+    listed = sweep.method.named
+    named = {name: names for name, names in sweep.names.items() if names}
     for parameter in space.parameters:
         key = f"space.{parameter.name}"
         if parameter.name in method.refused:
             raise InputError(method.refused[parameter.name], key=key)
+        if parameter.name in listed and parameter.name not in named:
+            raise InputError(f"has a use only with {listed[parameter.name]}, the names that it chooses from", key=key)
         if parameter.name not in bounds:
             for objective, own in LOOKING.items():
                 if parameter.name in own and objective in OBJECTIVES[sweep.method.name]:
@@ -160,11 +161,11 @@ def check_space(sweep: SingleSweep) -> None:
             hint = did_you_mean(parameter.name, bounds)
             raise InputError(f"no hyper-parameter of {sweep.method.name}", key=key, suggestion=hint)
         if parameter.name in named:
-            check_names(parameter.domain, named[parameter.name], key)
+            check_names(parameter.domain, named[parameter.name], key, listed[parameter.name])
         else:
             check_values(parameter.domain, bounds[parameter.name], key)
-        if bounds[parameter.name].whole and parameter.name not in named:
-            check_whole(parameter.domain, key)
+            if bounds[parameter.name].whole:
+                check_whole(parameter.domain, key)
         if parameter.when:
             rule = f"must be left out: {sweep.method.name} needs {parameter.name} in every configuration"
             raise InputError(rule, key=f"{key}.when", value=dict(parameter.when))
@@ -173,11 +174,11 @@ def check_space(sweep: SingleSweep) -> None:
             raise InputError(f"must be given: {sweep.method.name} needs it", key=f"space.{name}")
 
 
-def check_names(domain: Domain, names: Sequence[str], key: str) -> None:
-    """One or several of the names."""
+def check_names(domain: Domain, names: Sequence[str], key: str, listed: str) -> None:
+    """One or several of the names that the key `listed` lists."""
     for value in domain.values if isinstance(domain, Choice) else (domain.low, domain.high):
         if value not in names:
-            rule = f"must be one of models.classifiers, {', '.join(names)}"
+            rule = f"must be one of {listed}, {', '.join(names)}"
             raise InputError(rule, key=key, value=value, suggestion=did_you_mean(str(value), names))
 
 

@@ -58,6 +58,7 @@ def check_method(sweep: SingleSweep) -> None:
         rule = f"has no use with {sweep.method.name}, which takes no steps that a trial could be stopped between"
         raise InputError(rule, key="stop.scheduler", value=sweep.stop.scheduler, suggestion="Use race, or none")
     _check_target(sweep)
+    _check_named(sweep)
 
 
 def check_comparing(sweep: ComparingSweep) -> None:
@@ -142,10 +143,6 @@ def _check_training(sweep: SingleSweep) -> None:
     for key, given in (("images", sweep.images), ("models.classifiers", models.classifiers)):
         if given is not None and not trains:
             raise InputError(f"has no use with {sweep.method.name}, which trains nothing", key=key)
-    if models.classifiers is not None and "classifier" not in sweep.parsed_space:
-        rule = "must say which of models.classifiers are probed"
-        hint = f"Write {{choice: [{', '.join(models.classifiers)}]}}"
-        raise InputError(rule, key="space.classifier", suggestion=hint)
     if not trains:
         return
     if sweep.method.name == "biggan_am" and getattr(sweep.method, "trained", None) is None:
@@ -161,6 +158,14 @@ def _check_training(sweep: SingleSweep) -> None:
         raise InputError(rule, key="stop.scheduler", value="race", suggestion="Use asha, or median")
     if sweep.slots not in (None, 1):
         raise InputError("must be 1 where networks are trained", key="slots", value=sweep.slots)
+
+
+def _check_named(sweep: SingleSweep) -> None:
+    """Where there are several names, the space says which count."""
+    for name, names in sweep.names.items():
+        if len(names) > 1 and name not in sweep.parsed_space:
+            hint = f"Write {{choice: [{', '.join(names)}]}}"
+            raise InputError(f"must say which of {sweep.method.named[name]}", key=f"space.{name}", suggestion=hint)
 
 
 def _check_target(sweep: SingleSweep) -> None:

@@ -6,7 +6,7 @@ Every key that a sweep file accepts is a field below, or of a method in `method_
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -221,11 +221,16 @@ class Sweep(Keys):
         """What is said of each method, by its key."""
         return {METHOD: self.method}
 
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """What each hyper-parameter that is chosen by name chooses from, of a sweep of one method."""
+        return {}
+
     def numbers(self, config: dict[str, Any]) -> dict[str, float]:
         """A configuration's hyper-parameters without its method and steps, as numbers: of names their place."""
-        names = list(self.models.classifiers or ())
+        names = self.names
         return {
-            name: float(names.index(value) if isinstance(value, str) else value)
+            name: float(names[name].index(value) if isinstance(value, str) else value)
             for name, value in config.items()
             if name not in (METHOD, "steps")
         }
@@ -250,6 +255,12 @@ class SingleSweep(Sweep):
     """A sweep of one method."""
 
     method: Annotated[MethodKeys, short("name")]
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """None where the file lists no names."""
+        listed: dict[str, Any] = {name: reduce(getattr, key.split("."), self) for name, key in self.method.named.items()}
+        return {name: list(found or ()) for name, found in listed.items()}
 
 
 class ComparingSweep(Sweep):

@@ -269,7 +269,7 @@ def test_networks_are_trained_in_any_precision(path: Path, precision: str) -> No
     [
         ("images=null", "images: must be given: probegan trains on them"),
         ("space.classifier={choice: [plain, soft]}", "must be one of models.classifiers, plain, hard"),
-        ("space={steps: 9}", "space.classifier: must say which of models.classifiers are probed"),
+        ("space={steps: 9}", "space.classifier: must say which of models.classifiers. Write {choice: [plain, hard]}"),
         ("models.classifier=nets:plain", "models.classifier: must be given, or else models.classifiers"),
         ("models={classifiers: {}}", "models.classifiers"),
         ("models={judge: nets:plain}", "models.classifier: must be given, or else models.classifiers"),
@@ -291,5 +291,5 @@ def test_what_only_training_has_is_refused_elsewhere(path: Path, override: str) 
 
 def test_a_classifier_by_name_needs_names(path: Path) -> None:
     plain = GAN.replace("classifiers: {plain: nets:plain, hard: nets:hard}", "classifier: nets:plain")
-    assert "space.classifier: no hyper-parameter of probegan" in refusal(path, plain)
+    assert "space.classifier: has a use only with models.classifiers" in refusal(path, plain)
     assert sweep(path, plain.replace("classifier: {choice: [plain, hard]}, ", "")).models.classifiers is None
