@@ -24,7 +24,11 @@ from torch.nn import functional
 from raysweep.data.load import load_data
 from raysweep.engine.engine import Engine
 from raysweep.engine.trajectory import kept
-from raysweep.methods.gfi import GuidedFeatureInversion, blurred
+from raysweep.methods.blurring import blurred
+from raysweep.methods.components import Components, pixels
+from raysweep.methods.fills import Constant
+from raysweep.methods.gfi import GuidedFeatureInversion
+from raysweep.methods.masking import Explained, Masking
 from raysweep.models.load import load_model
 from raysweep.models.model import ModelSource
 from raysweep.models.prepare import prepare
@@ -62,12 +66,15 @@ def main() -> None:
 def together(network: nn.Module, images: Tensor, unit: Tensor, steps: int, slots: int) -> Tensor:
     """Masks [N, 1, H, W], as a host finds them."""
     ready = prepare(network, torch.float32, keep=(LAYER,), example=images[:2], read=Readout)
-    method = GuidedFeatureInversion(ready, images, unit, [LAYER], [LAYER], **VARIANT)
+    rows, shape = torch.arange(len(images)), tuple(images.shape[1:])
+    explained = Explained(images, rows, torch.ones_like(rows), unit)
+    masking = Masking(Readout(ready), Constant(torch.zeros(())), explained, Components(pixels(shape), shape))
+    method = GuidedFeatureInversion(masking, [LAYER], [LAYER], **VARIANT)
     outcomes: list[Any] = []
     engine = Engine([method], slots)
     engine.advance("bench", method.complete(VALUES), 0, range(len(images)), steps, outcomes.append)
     engine.run()
-    return kept(outcomes[0])["mask"]
+    return kept(outcomes[0])["heat"]
 
 
 def one_by_one(network: nn.Module, images: Tensor, unit: Tensor, steps: int, slots: int) -> Tensor:

@@ -92,6 +92,23 @@ class CaptumKeys(ComponentKeys):
     baseline: float = 0.0
 
 
+LayerNames = Annotated[list[str], Field(min_length=1)]
+"""Names of a network's layers, of which the space chooses one."""
+
+
+class GfiKeys(ComponentKeys):
+    """Guided feature inversion: `layers` l that are inverted, `guides` l₁ whose maps masks are made of (where they are
+    not given, the last layer with maps), and its named variants."""
+
+    name: Literal["gfi"]
+    named: ClassVar[dict[str, str]] = {"layer": "method.layers", "guide": "method.guides"}
+    layers: LayerNames | None = None
+    guides: LayerNames | None = None
+    norm: Literal["l1", "squared"] = "l1"
+    score: Literal["logit", "softmax"] = "logit"
+    error: Literal["sum", "relative"] = "sum"
+
+
 class GanKeys(OfMethod):
     """Generators of classes: ProbeGAN, its naive baseline, its oracle, a conditional GAN, and a search in one.
 
@@ -105,7 +122,7 @@ class GanKeys(OfMethod):
 
 
 MethodKeys = Annotated[
-    AmKeys | AmInputKeys | RdeKeys | PursuitKeys | LrpKeys | SensitivityKeys | CaptumKeys | GanKeys,
+    AmKeys | AmInputKeys | RdeKeys | PursuitKeys | LrpKeys | SensitivityKeys | CaptumKeys | GfiKeys | GanKeys,
     Field(discriminator="name"),
 ]
 """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""

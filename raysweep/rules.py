@@ -20,6 +20,9 @@ EXCITE = ("am", "am_input", "am_expert")
 """Methods that make a unit's response as high, or as low, as they can."""
 GANS = ("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am")
 ATTRIBUTIONS = ("lrp", "sensitivity", "attribution")
+"""Methods that compute heat maps, in no steps."""
+HEAT_MAPS = (*ATTRIBUTIONS, "gfi")
+"""Methods that make heat maps."""
 OF_MAPS = (
     "localisation_error",
     "pointing_error",
@@ -36,7 +39,8 @@ OF_GANS = ("seen_fd", "classifier_loss", "feature_fd", "kid", "fid")
 OF_EXCITERS = ("response_fd", "feature_fd", "kid", "fid")
 OBJECTIVES: dict[str, tuple[str, ...]] = dict.fromkeys(EXCITE, OF_EXCITERS)
 OBJECTIVES |= {"rde": OF_MASKS, "rde_pursuit": OF_MASKS}
-OBJECTIVES |= dict.fromkeys(ATTRIBUTIONS, ("rate_distortion", *OF_MAPS, *OF_MAPS_MADE_AGAIN))
+OBJECTIVES |= dict.fromkeys(HEAT_MAPS, ("rate_distortion", *OF_MAPS))
+OBJECTIVES |= {name: (*OBJECTIVES[name], *OF_MAPS_MADE_AGAIN) for name in ATTRIBUTIONS}
 OBJECTIVES |= dict.fromkeys(GANS, OF_GANS) | {"probegan_naive": OF_GANS[1:], "biggan": OF_GANS[:1]}
 """What each method can be scored by."""
 USES = {
@@ -180,7 +184,7 @@ def _check_target(sweep: SingleSweep) -> None:
         if getattr(target, name) is not None and sweep.method.name in EXCITE:
             rule = f"has no use with {sweep.method.name}, which explains no samples"
             raise InputError(rule, key=f"target.{name}", value=getattr(target, name))
-    if target.query is not None and sweep.method.name in ATTRIBUTIONS:
+    if target.query is not None and sweep.method.name in HEAT_MAPS:
         rule = f"has no use with {sweep.method.name}, which explains one unit's response"
         raise InputError(rule, key="target.query", value=target.query)
     if target.query is not None and target.layer is not None:
@@ -213,7 +217,7 @@ def _check_keys(sweep: SingleSweep) -> None:
         if given is not None and not needed:
             what = f"{method.name} with fill: {fill}" if role == "inpainter" and fill else method.name
             raise InputError(f"has no use with {what}", key=f"models.{role}", value=given.source)
-    if models.judge is not None and method.name in ATTRIBUTIONS:
+    if models.judge is not None and method.name in HEAT_MAPS:
         rule = f"has no use with {method.name}, whose heat maps show nothing that could be recognised"
         raise InputError(rule, key="models.judge", value=models.judge.source)
     for index, one in enumerate(sweep.objective):

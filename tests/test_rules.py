@@ -293,3 +293,40 @@ def test_a_classifier_by_name_needs_names(path: Path) -> None:
     plain = GAN.replace("classifiers: {plain: nets:plain, hard: nets:hard}", "classifier: nets:plain")
     assert "space.classifier: has a use only with models.classifiers" in refusal(path, plain)
     assert sweep(path, plain.replace("classifier: {choice: [plain, hard]}, ", "")).models.classifiers is None
+
+
+GFI = """\
+name: mine
+method: {name: gfi, layers: [conv.1, conv.2], guides: [conv.1]}
+models: {classifier: nets:classifier}
+data: images.npz
+target: bar
+space: {layer: {choice: [conv.1, conv.2]}, blur: 3, steps: 9}
+objective: rate_distortion
+"""
+
+
+def test_a_layer_by_name_is_a_hyper_parameter_like_any_other(path: Path) -> None:
+    assert sweep(path, GFI).numbers({"layer": "conv.2", "blur": 3, "steps": 9}) == {"layer": 1.0, "blur": 3.0}
+    assert sweep(path, GFI, "space.guide=conv.1").numbers({"guide": "conv.1"}) == {"guide": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("space.layer=conv.3", "space.layer: must be one of method.layers, conv.1, conv.2 (found 'conv.3'). Did you"),
+        ("space.layer=1", "space.layer: must be one of method.layers, conv.1, conv.2 (found 1)"),
+        ("space={steps: 9}", "space.layer: must say which of method.layers. Write {choice: [conv.1, conv.2]}"),
+        ("method={name: gfi}", "space.layer: has a use only with method.layers, the names that it chooses from"),
+        ("method.layers=[]", "method.layers: must not be empty"),
+        ("space.lr=0", "space.lr: must be above 0"),
+        ("space.steps=null", "space.steps"),
+        ("method.norm=l3", "method.norm: no such choice (found 'l3')"),
+        ("objective=sparsity", "objective: no objective of gfi"),
+        ("models.judge=nets:judge", "models.judge: has no use with gfi, whose heat maps show nothing"),
+        ("target={query: darken}", "target.query: has no use with gfi"),
+        ("direction=minimise", "direction: has no use with gfi"),
+    ],
+)
+def test_what_does_not_belong_to_feature_inversion_is_refused(path: Path, override: str, message: str) -> None:
+    assert message in refusal(path, GFI, override)

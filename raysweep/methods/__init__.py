@@ -11,6 +11,7 @@ from raysweep.methods.am_expert import ExpertMaximisation
 from raysweep.methods.am_input import InputMaximisation
 from raysweep.methods.biggan_am import BigGanAm
 from raysweep.methods.captum import CaptumAttribution
+from raysweep.methods.gfi import GuidedFeatureInversion
 from raysweep.methods.lrp import Lrp
 from raysweep.methods.method import Bound, Method, Rows, State, by_row
 from raysweep.methods.probegan import BigGan, Naive, Oracle, ProbeGan
@@ -30,6 +31,7 @@ METHODS: dict[str, type[Method]] = {
         Sensitivity,
         Lrp,
         CaptumAttribution,
+        GuidedFeatureInversion,
         ProbeGan,
         Naive,
         Oracle,

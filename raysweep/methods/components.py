@@ -84,14 +84,15 @@ class Components:
         return torch.cat([mask, fixed], dim=1).gather(1, labels).view(-1, *self.shape)
 
     def gather(self, heat: Tensor, sample: Tensor) -> Tensor:
-        """What elements [B, *shape] are worth, summed over each component, [B, C].
+        """What elements [B, *shape] are worth, or places with all their channels [B, 1, ...], summed over each
+        component, [B, C].
 
         Args:
             sample: index of each row's sample, int64 [B].
         """
         labels = self.labels[sample] if self.own else self.labels.expand(len(heat), -1)
         sums = heat.new_zeros(len(heat), self.count + 2)
-        return sums.scatter_add_(1, labels, heat.flatten(1))[:, : self.count]
+        return sums.scatter_add_(1, labels, heat.expand(-1, *self.shape).flatten(1))[:, : self.count]
 
     def share(self, mask: Tensor, sample: Tensor) -> Tensor:
         """‖s‖₁ over the number of components [B]: how much of the samples [B] masks [B, C] keep."""

@@ -18,16 +18,17 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from raysweep.errors import InputError, check_choice
+from raysweep.errors import check_choice
+from raysweep.methods.blurring import Blurring, Score
+from raysweep.methods.masking import Masking
 from raysweep.methods.method import Bound, Rows, by_row
 from raysweep.methods.row_method import Loss, RowMethod
-from raysweep.models.taps import Taps
+from raysweep.models.taps import Taps, check_maps
 
 Norm = Literal["l1", "squared"]
-Score = Literal["logit", "softmax"]
 Error = Literal["sum", "relative"]
 EPSILON = 1e-12
 """A mask that is nowhere above this covers nothing, and is 0."""
@@ -37,16 +38,13 @@ class GuidedFeatureInversion(RowMethod):
     """One vector ω of channel weights per row, moved until its mask keeps what a class is seen in.
 
     Args:
-        network: the classifier; images [N, C, H, W] to scores.
-        samples: the images that are explained, on the network's device, [N, C, H, W]; row e is of image e.
-        unit: the explained class of each image, int64 [N].
+        masking: the samples, images [K, C, H, W], the network that is explained, and the unit of each sample.
         layers: names of layers l, of which `layer` chooses one.
-        guides: names of layers l₁ with maps [N, K, h, w], of which `guide` chooses one.
+        guides: names of layers l₁ with maps [K, c, h, w], of which `guide` chooses one.
         norm: of ω, "l1" or "squared".
         score: f_c, "logit" or "softmax".
         error: of the inversion, "sum" or "relative".
         batch: images that are read together.
-        dtype: of ω and the losses; the network may have another.
     """
 
     name = "gfi"
@@ -66,30 +64,22 @@ class GuidedFeatureInversion(RowMethod):
 
     def __init__(
         self,
-        network: nn.Module,
-        samples: Tensor,
-        unit: Tensor,
+        masking: Masking,
         layers: Sequence[str],
         guides: Sequence[str],
         norm: Norm = "l1",
         score: Score = "logit",
         error: Error = "sum",
         batch: int = 16,
-        dtype: torch.dtype = torch.float32,
     ) -> None:
         check_choice(norm, get_args(Norm), key="method.norm")
-        check_choice(score, get_args(Score), key="method.score")
         check_choice(error, get_args(Error), key="method.error")
-        self.taps = Taps(network, [*layers, *guides])
-        self.samples, self.unit, self.layers, self.guides = samples, unit, tuple(layers), tuple(guides)
-        self.norm, self.score, self.error, self.dtype = norm, score, error, dtype
-        self.network_dtype = next((p.dtype for p in network.parameters()), dtype)
+        self.masking, self.blurring, self.dtype = masking, Blurring(masking, score), masking.dtype
+        self.layers, self.guides, self.norm, self.error = tuple(layers), tuple(guides), norm, error
+        self.taps = Taps(masking.scores, [*layers, *guides])
         self.reads = self._read(batch)
-        """What the layers make of every image, [N, ...] each."""
-        for name in guides:
-            if self.reads[name].dim() != 4:
-                rule = "must be a layer with maps: a mask over the image is made of them"
-                raise InputError(rule, key="method.guide", value=f"{name} gives {list(self.reads[name].shape[1:])}")
+        """What the layers make of every sample, [K, ...] each."""
+        check_maps(self.reads, guides, key="method.guides")
 
     def start(self, rows: Rows) -> Tensor:
         """ω₀, the same for every channel."""
@@ -103,11 +93,10 @@ class GuidedFeatureInversion(RowMethod):
 
     def loss(self, params: Tensor, rows: Rows) -> Loss:
         """L_inv of rows in their first steps, L_target of the others."""
-        image = rows.example % len(self.samples)
-        x, mask = self.samples[image].to(self.dtype), self.mask(params, rows, image)
-        hidden = blurred(x, rows["blur"].to(self.dtype))
-        values, scores = self._network(x * mask + hidden * (1 - mask))
-        kept = self._of_class(scores, image)
+        image = self._image(rows.example)
+        mask = self.mask(params, rows, image)
+        values, scores = self._network(self.blurring.through(mask, image, rows["blur"]))
+        kept = self.blurring.of_class(scores, image)
         inverting = rows.step < rows["inversion_steps"]
         norm = (params.abs() if self.norm == "l1" else params.square()).sum(dim=1)
         error = torch.stack([self._distance(values[name], name, image) for name in self.layers])
@@ -115,10 +104,9 @@ class GuidedFeatureInversion(RowMethod):
         first = error + rows["inversion_norm_weight"] * norm
         background = torch.zeros_like(kept)
         if not inverting.all():
-            _, scores = self._network(x * (1 - mask) + hidden * mask)
-            background = self._of_class(scores, image)
+            background = self.blurring.score(self.blurring.through(1 - mask, image, rows["blur"]), image)
         second = -kept + rows["background_weight"] * background + rows["norm_weight"] * norm
-        seen = {"mask": mask, "kept": kept, "background": background, "error": error, "example": rows.example}
+        seen = {"heat": mask, "response": kept, "example": rows.example}
         return Loss(torch.where(inverting, first, second), seen)
 
     def project(self, params: Tensor) -> Tensor:
@@ -126,16 +114,16 @@ class GuidedFeatureInversion(RowMethod):
         return params.clamp(min=0)
 
     def remember(self, kept: dict[str, Tensor] | None, params: Tensor, seen: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The last mask [B, 1, H, W], and what was seen with it."""
+        """The last mask [B, 1, H, W] that was looked through, and its score."""
         return {"weights": params, **seen}
 
     def explain(self, kept: dict[str, Tensor]) -> Tensor:
         """x ⊙ m, what the mask shows of each row's image."""
-        return self.samples[kept["example"] % len(self.samples)].to(self.dtype) * kept["mask"]
+        return self.masking.explained.x[self._image(kept["example"])].to(self.dtype) * kept["heat"]
 
     def mask(self, weights: Tensor, rows: Rows, image: Tensor) -> Tensor:
         """m between 0 and 1, [B, 1, H, W]."""
-        size = self.samples.shape[2:]
+        size = self.masking.explained.x.shape[2:]
         found = torch.empty(0)
         for place, name in enumerate(self.guides):
             maps = self.reads[name][image]
@@ -152,28 +140,17 @@ class GuidedFeatureInversion(RowMethod):
         error = (value - wanted).square().flatten(1).sum(dim=1)
         return error / wanted.square().flatten(1).sum(dim=1) if self.error == "relative" else error
 
-    def _of_class(self, scores: Tensor, image: Tensor) -> Tensor:
-        scores = scores.softmax(dim=1) if self.score == "softmax" else scores
-        return scores.gather(1, self.unit[image][:, None])[:, 0]
+    def _image(self, example: Tensor) -> Tensor:
+        """The sample of each row."""
+        first = self.masking.explained.first
+        return first[example % len(first)]
 
     def _network(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        values, scores = self.taps(x.to(self.network_dtype))
+        values, scores = self.taps(x.to(self.masking.network_dtype))
         return {name: value.to(self.dtype) for name, value in values.items()}, scores.to(self.dtype)
 
     def _read(self, batch: int) -> dict[str, Tensor]:
+        x = self.masking.explained.x
         with torch.no_grad():
-            parts = [self._network(part)[0] for part in self.samples.split(batch)]
-        return {name: torch.cat([part[name] for part in parts]) for name in self.taps.layers}
-
-
-def blurred(x: Tensor, radius: Tensor) -> Tensor:
-    """Images [B, C, H, W] under Gaussians of standard deviation `radius` [B], whose weights sum to 1 at edges too."""
-    rows, columns = (_gaussian(size, radius) for size in x.shape[2:])
-    return rows[:, None] @ x @ columns[:, None].mT
-
-
-def _gaussian(size: int, radius: Tensor) -> Tensor:
-    """[B, size, size]: each row the weights of one place."""
-    place = torch.arange(size, device=radius.device, dtype=radius.dtype)
-    distance = (place[:, None] - place).square()
-    return torch.softmax(-distance / (2 * radius.clamp(min=0.01).square()[:, None, None]), dim=2)
+            parts = [self._network(x[part])[0] for part in self.masking.batches(batch)]
+        return {name: torch.cat([part[name] for part in parts])[: len(x)] for name in self.taps.layers}

@@ -6,6 +6,7 @@ Heiß, Levie, Resnick, Kutyniok, Bruna, *In-distribution interpretability for ch
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -134,12 +135,18 @@ class Masking:
         place = torch.arange(mask.shape[1], device=mask.device)
         return torch.zeros_like(mask).scatter_(1, order, (place < wanted).to(mask))
 
-    def _wanted(self, batch: int) -> Tensor:
-        """In batches of one shape, so that a sample's score does not depend on how many there are."""
+    def batches(self, batch: int) -> Iterator[Tensor]:
+        """Indices of all samples in batches of one shape, the last of which repeats the last sample.
+
+        So what a sample gives does not depend on how many there are.
+        """
         count, device = len(self.explained.x), self.explained.x.device
-        index = torch.arange(-(-count // batch) * batch, device=device).clamp(max=count - 1)
+        yield from torch.arange(-(-count // batch) * batch, device=device).clamp(max=count - 1).split(batch)
+
+    def _wanted(self, batch: int) -> Tensor:
         with torch.no_grad():
-            return torch.cat([self.score(self.explained.x[part], part) for part in index.split(batch)])[:count]
+            scores = [self.score(self.explained.x[part], part) for part in self.batches(batch)]
+        return torch.cat(scores)[: len(self.explained.x)]
 
     @staticmethod
     def _noise(x: Tensor, key: Key) -> Tensor:

@@ -86,20 +86,29 @@ class Readout(nn.Module):
 
     def _find(self, layer: str) -> tuple[str, bool]:
         """The full name of the module to watch, and whether its input is what is read."""
-        if isinstance(self.module, torch.jit.ScriptModule):
-            rule = "a TorchScript network gives its output units only, so layer must be left out"
-            raise InputError(rule, key=f"{self.key}.layer", value=layer)
-        layers = {name: part for name, part in self.module.named_modules() if name}
         last = last_linear(self.module)
-        if layer in layers:
-            return layer, False
-        if layer == PENULTIMATE and last is not None:
+        if layer == PENULTIMATE and last is not None and layer not in dict(self.module.named_modules()):
             return last, True
-        close = nearest(layer, layers)
-        shown = [name for name, part in layers.items() if not any(part.children())]
+        check_layer(self.module, layer, key=f"{self.key}.layer")
+        return layer, False
+
+
+def check_layer(module: nn.Module, name: str, *, key: str) -> None:
+    """Whether a network has a layer of this name, and lets it be read.
+
+    Raises:
+        InputError: it does not; the nearest one is suggested.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        rule = "a TorchScript network gives its output units only, so layer must be left out"
+        raise InputError(rule, key=key, value=name)
+    layers = {known: part for known, part in module.named_modules() if known}
+    if name not in layers:
+        close = nearest(name, layers)
+        shown = [known for known, part in layers.items() if not any(part.children())]
         shown = [*shown[:3], "…", *shown[-2:]] if len(shown) > 5 else shown
         hint = (f"Did you mean '{close}'? " if close else "") + f"Layers: {', '.join(shown)}"
-        raise InputError("layer must be one of the network's", key=f"{self.key}.layer", value=layer, suggestion=hint)
+        raise InputError("layer must be one of the network's", key=key, value=name, suggestion=hint)
 
 
 class Unit(nn.Module):

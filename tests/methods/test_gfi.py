@@ -12,8 +12,13 @@ from torch.nn import functional
 from raysweep.engine.engine import Engine
 from raysweep.engine.trajectory import kept
 from raysweep.errors import InputError
-from raysweep.methods.gfi import GuidedFeatureInversion, blurred
+from raysweep.methods.blurring import blurred
+from raysweep.methods.components import Components, pixels
+from raysweep.methods.fills import Constant
+from raysweep.methods.gfi import GuidedFeatureInversion
+from raysweep.methods.masking import Explained, Masking
 from raysweep.methods.method import State
+from raysweep.models.readout import Readout
 
 CONFIG = {"lr": 0.05, "halving": 4, "inversion_steps": 5, "inversion_norm_weight": 0.03, "norm_weight": 0.02}
 CONFIG |= {"background_weight": 0.7, "blur": 1.5, "initial_weight": 1.0}
@@ -34,8 +39,15 @@ def samples() -> Tensor:
     return torch.rand(3, 2, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
+def masking() -> Masking:
+    x = samples()
+    explained = Explained(x, torch.arange(len(x)), torch.ones(len(x), dtype=torch.int64), UNITS)
+    parts = Components(pixels((2, 8, 8)), (2, 8, 8))
+    return Masking(Readout(network()), Constant(torch.zeros(())), explained, parts, dtype=torch.float64)
+
+
 def method(guides: list[str] = LAYERS[:1], **changes: Any) -> GuidedFeatureInversion:
-    return GuidedFeatureInversion(network(), samples(), UNITS, LAYERS, guides, dtype=torch.float64, **changes)
+    return GuidedFeatureInversion(masking(), LAYERS, guides, **changes)
 
 
 def advance(one: GuidedFeatureInversion, config: dict[str, float], to: int, examples: range = range(3)) -> State:
@@ -142,13 +154,13 @@ def test_what_is_shown_is_the_image_where_the_mask_keeps_it() -> None:
     one = method()
     state = advance(one, CONFIG, 6)
     found = kept(state)
-    assert found["mask"].shape == (3, 1, 8, 8)
-    assert 0 <= float(found["mask"].min()) <= float(found["mask"].max()) <= 1
-    torch.testing.assert_close(one.explain(found), samples() * found["mask"])
+    assert found["heat"].shape == (3, 1, 8, 8)
+    assert 0 <= float(found["heat"].min()) <= float(found["heat"].max()) <= 1
+    torch.testing.assert_close(one.explain(found), samples() * found["heat"])
 
 
 def test_signed_maps_give_masks_in_the_same_range() -> None:
-    mask = kept(advance(method(["3"]), CONFIG, 6))["mask"]
+    mask = kept(advance(method(["3"]), CONFIG, 6))["heat"]
     torch.testing.assert_close(mask.amin(dim=(1, 2, 3)), torch.zeros(3, dtype=torch.float64))
     assert 0.3 < float(mask.amax(dim=(1, 2, 3)).min()) <= float(mask.max()) <= 1
 
@@ -156,7 +168,7 @@ def test_signed_maps_give_masks_in_the_same_range() -> None:
 def test_a_mask_that_covers_nothing_is_zero_and_no_nan() -> None:
     state = advance(method(), {**CONFIG, "inversion_norm_weight": 1e4, "lr": 2.0}, 3)
     assert torch.equal(state["params"], torch.zeros_like(state["params"]))
-    assert torch.equal(kept(state)["mask"], torch.zeros(3, 1, 8, 8, dtype=torch.float64))
+    assert torch.equal(kept(state)["heat"], torch.zeros(3, 1, 8, 8, dtype=torch.float64))
 
 
 def test_a_guide_without_maps_and_unknown_layers_and_variants_are_refused() -> None:
@@ -166,3 +178,14 @@ def test_a_guide_without_maps_and_unknown_layers_and_variants_are_refused() -> N
         method(["nine"])
     with pytest.raises(InputError, match=r"norm.*l3"):
         method(norm="l3")
+
+
+def test_a_layer_that_works_in_place_changes_nothing_that_was_read_before_it() -> None:
+    one = method(["3"])
+    for part in one.masking.scores.modules():
+        if isinstance(part, nn.ReLU):
+            part.inplace = True
+    torch.testing.assert_close(one.taps(samples())[0]["4"], network()[:5](samples()))
+    raw = GuidedFeatureInversion(one.masking, ["3"], ["3"]).reads["3"]
+    torch.testing.assert_close(raw, network()[:4](samples()))
+    assert float(raw.min()) < 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import Tensor
 
 from raysweep.data import Dataset
@@ -38,6 +39,7 @@ class AttributionExplainer(MaskExplainer):
         first = self.explained.first[example % len(self.explained.first)]
         worth = self.components.gather(heat, first)
         numbers, tensors = self.maps.measured(show, heat, worth, example, values)
+        numbers |= self.measured(show, kept, values)
         if not self.maps.asked or "rate_distortion" in self.maps.asked:
             tensors["curve"] = self.curve(show, worth, example)
             numbers["rate_distortion"] = area_under(tensors["curve"])
@@ -48,6 +50,11 @@ class AttributionExplainer(MaskExplainer):
             **numbers,
         }
         return Found(heat.double().numpy(), tensors, numbers)
+
+    def measured(self, show: Showing, kept: dict[str, Tensor], values: dict[str, float]) -> dict[str, np.ndarray]:
+        """What else is recorded of each row, [N] by name: whether its heat is the same everywhere and ranks nothing."""
+        heat = kept["heat"].flatten(1)
+        return {"collapsed": (heat.amin(dim=1) == heat.amax(dim=1)).double().numpy()}
 
 
 class SensitivityExplainer(AttributionExplainer):

@@ -73,6 +73,12 @@ class MaskExplainer(Explainer):
         }
 
     @property
+    def watched(self) -> tuple[str, ...]:
+        """Layers of the classifier whose own values are read."""
+        layer = self.workload.spec.layer
+        return (layer,) if layer else ()
+
+    @property
     def real(self) -> np.ndarray:
         """Samples of the classes that are explained."""
         data, label = self.workload.data, label_of(self.workload.spec, self.workload.data)
@@ -104,9 +110,7 @@ class MaskExplainer(Explainer):
 
     def explaining(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> Method:
         """The method for the same samples and units with another network in the classifier's place."""
-        layer = self.workload.spec.layer
-        keep = (layer,) if layer else ()
-        classifier = prepare(module, dtype, keep=keep, example=self.example, read=self.scores)
+        classifier = prepare(module, dtype, keep=self.watched, example=self.example, read=self.scores)
         masking = Masking(
             scores=self.scores(classifier.to(device)),
             fill=self._fill(dtype).to(device),
