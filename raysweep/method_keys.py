@@ -96,6 +96,28 @@ LayerNames = Annotated[list[str], Field(min_length=1)]
 """Names of a network's layers, of which the space chooses one."""
 
 
+class CamKeys(ComponentKeys):
+    """Class activation maps, of one of the `layers` (where they are not given, the last one with maps)."""
+
+    name: Literal["cam"]
+    named: ClassVar[dict[str, str]] = {"layer": "method.layers"}
+    layers: LayerNames | None = None
+
+
+class CentreBoxKeys(ComponentKeys):
+    """The middle of every image."""
+
+    name: Literal["centre_box"]
+
+
+class PerturbationKeys(ComponentKeys):
+    """Meaningful perturbation: masks of `mask_size` × `mask_size`, and the score that they make small."""
+
+    name: Literal["meaningful_perturbation"]
+    mask_size: int = Field(28, ge=1)
+    score: Literal["softmax", "logit"] = "softmax"
+
+
 class GfiKeys(ComponentKeys):
     """Guided feature inversion: `layers` l that are inverted, `guides` l₁ whose maps masks are made of (where they are
     not given, the last layer with maps), and its named variants."""
@@ -122,7 +144,18 @@ class GanKeys(OfMethod):
 
 
 MethodKeys = Annotated[
-    AmKeys | AmInputKeys | RdeKeys | PursuitKeys | LrpKeys | SensitivityKeys | CaptumKeys | GfiKeys | GanKeys,
+    AmKeys
+    | AmInputKeys
+    | RdeKeys
+    | PursuitKeys
+    | LrpKeys
+    | SensitivityKeys
+    | CaptumKeys
+    | CamKeys
+    | CentreBoxKeys
+    | PerturbationKeys
+    | GfiKeys
+    | GanKeys,
     Field(discriminator="name"),
 ]
 """The method and its named variants (METHODS of the documentation); a bare string is its `name`."""

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 EXCITE = ("am", "am_input", "am_expert")
 """Methods that make a unit's response as high, or as low, as they can."""
 GANS = ("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am")
-ATTRIBUTIONS = ("lrp", "sensitivity", "attribution")
+ATTRIBUTIONS = ("lrp", "sensitivity", "attribution", "cam", "centre_box")
 """Methods that compute heat maps, in no steps."""
-HEAT_MAPS = (*ATTRIBUTIONS, "gfi")
+HEAT_MAPS = (*ATTRIBUTIONS, "gfi", "meaningful_perturbation")
 """Methods that make heat maps."""
 OF_MAPS = (
     "localisation_error",

@@ -330,3 +330,24 @@ def test_a_layer_by_name_is_a_hyper_parameter_like_any_other(path: Path) -> None
 )
 def test_what_does_not_belong_to_feature_inversion_is_refused(path: Path, override: str, message: str) -> None:
     assert message in refusal(path, GFI, override)
+
+
+@pytest.mark.parametrize(
+    ("method", "space", "message"),
+    [
+        ("{name: cam, layers: [a, b]}", "{layer: {choice: [a, c]}}", "space.layer: must be one of method.layers, a, b"),
+        ("cam", "{layer: a}", "space.layer: has a use only with method.layers"),
+        ("cam", "{steps: 3}", "space.steps: must be left out: a heat map is computed, in no steps"),
+        ("centre_box", "{size: 1.5}", "space.size: must be at least 0 and at most 1 (found 1.5)"),
+        ("{name: meaningful_perturbation, mask_size: 0}", "{steps: 3}", "method.mask_size"),
+        ("meaningful_perturbation", "{steps: 3, smoothness_power: 0.5}", "space.smoothness_power: must be at least 1"),
+        ("meaningful_perturbation", "{}", "space.steps: must be given"),
+    ],
+)
+def test_heat_maps_of_images_take_their_own_hyper_parameters(path: Path, method: str, space: str, message: str) -> None:
+    assert message in refusal(path, GFI, f"method={method}", f"space={space}")
+
+
+@pytest.mark.parametrize("method", ["cam", "centre_box", "{name: cam, layers: [a]}"])
+def test_what_has_no_steps_needs_nothing_in_the_space(path: Path, method: str) -> None:
+    assert sweep(path, GFI, f"method={method}", "space={}").numbers({}) == {}

@@ -10,9 +10,12 @@ from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.am_expert import ExpertMaximisation
 from raysweep.methods.am_input import InputMaximisation
 from raysweep.methods.biggan_am import BigGanAm
+from raysweep.methods.cam import Cam
 from raysweep.methods.captum import CaptumAttribution
+from raysweep.methods.centre_box import CentreBox
 from raysweep.methods.gfi import GuidedFeatureInversion
 from raysweep.methods.lrp import Lrp
+from raysweep.methods.meaningful_perturbation import MeaningfulPerturbation
 from raysweep.methods.method import Bound, Method, Rows, State, by_row
 from raysweep.methods.probegan import BigGan, Naive, Oracle, ProbeGan
 from raysweep.methods.pursuit import MatchingPursuit
@@ -31,6 +34,9 @@ METHODS: dict[str, type[Method]] = {
         Sensitivity,
         Lrp,
         CaptumAttribution,
+        Cam,
+        CentreBox,
+        MeaningfulPerturbation,
         GuidedFeatureInversion,
         ProbeGan,
         Naive,

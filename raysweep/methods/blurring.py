@@ -28,6 +28,11 @@ class Blurring:
         check_choice(score, get_args(Score), key="method.score")
         self.masking, self.softmax = masking, score == "softmax"
 
+    def image(self, example: Tensor) -> Tensor:
+        """Which sample each row's example [B] is of, [B]."""
+        first = self.masking.explained.first
+        return first[example % len(first)]
+
     def through(self, mask: Tensor, image: Tensor, blur: Tensor) -> Tensor:
         """Φ(x, m) [B, C, H, W] of the samples [B] and masks [B, 1, H, W], with Gaussians of standard deviation `blur`
         [B]."""

@@ -19,13 +19,13 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from raysweep.errors import check_choice
 from raysweep.methods.blurring import Blurring, Score
 from raysweep.methods.masking import Masking
 from raysweep.methods.method import Bound, Rows, by_row
 from raysweep.methods.row_method import Loss, RowMethod
+from raysweep.methods.upsampling import upsampled
 from raysweep.models.taps import Taps, check_maps
 
 Norm = Literal["l1", "squared"]
@@ -93,7 +93,7 @@ class GuidedFeatureInversion(RowMethod):
 
     def loss(self, params: Tensor, rows: Rows) -> Loss:
         """L_inv of rows in their first steps, L_target of the others."""
-        image = self._image(rows.example)
+        image = self.blurring.image(rows.example)
         mask = self.mask(params, rows, image)
         values, scores = self._network(self.blurring.through(mask, image, rows["blur"]))
         kept = self.blurring.of_class(scores, image)
@@ -106,7 +106,7 @@ class GuidedFeatureInversion(RowMethod):
         if not inverting.all():
             background = self.blurring.score(self.blurring.through(1 - mask, image, rows["blur"]), image)
         second = -kept + rows["background_weight"] * background + rows["norm_weight"] * norm
-        seen = {"heat": mask, "response": kept, "example": rows.example}
+        seen = {"heat": mask, "response": self.masking.wanted[image][:, 0], "example": rows.example}
         return Loss(torch.where(inverting, first, second), seen)
 
     def project(self, params: Tensor) -> Tensor:
@@ -114,12 +114,12 @@ class GuidedFeatureInversion(RowMethod):
         return params.clamp(min=0)
 
     def remember(self, kept: dict[str, Tensor] | None, params: Tensor, seen: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The last mask [B, 1, H, W] that was looked through, and its score."""
+        """The last mask [B, 1, H, W] that was looked through."""
         return {"weights": params, **seen}
 
     def explain(self, kept: dict[str, Tensor]) -> Tensor:
         """x ⊙ m, what the mask shows of each row's image."""
-        return self.masking.explained.x[self._image(kept["example"])].to(self.dtype) * kept["heat"]
+        return self.masking.explained.x[self.blurring.image(kept["example"])].to(self.dtype) * kept["heat"]
 
     def mask(self, weights: Tensor, rows: Rows, image: Tensor) -> Tensor:
         """m between 0 and 1, [B, 1, H, W]."""
@@ -128,7 +128,7 @@ class GuidedFeatureInversion(RowMethod):
         for place, name in enumerate(self.guides):
             maps = self.reads[name][image]
             m = torch.einsum("bk,bkhw->bhw", weights[:, : maps.shape[1]], maps)[:, None]
-            m = functional.interpolate(m, size=size, mode="bilinear", align_corners=True)
+            m = upsampled(m, size, corners=True)
             found = by_row(rows["guide"] == place, m, found) if place else m
         low, high = found.amin(dim=(2, 3), keepdim=True), found.amax(dim=(2, 3), keepdim=True)
         span = high - low.clamp(max=0)
@@ -139,11 +139,6 @@ class GuidedFeatureInversion(RowMethod):
         wanted = self.reads[name][image]
         error = (value - wanted).square().flatten(1).sum(dim=1)
         return error / wanted.square().flatten(1).sum(dim=1) if self.error == "relative" else error
-
-    def _image(self, example: Tensor) -> Tensor:
-        """The sample of each row."""
-        first = self.masking.explained.first
-        return first[example % len(first)]
 
     def _network(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         values, scores = self.taps(x.to(self.masking.network_dtype))

@@ -10,9 +10,16 @@ import torch
 from torch import Tensor
 
 
-def total_variation(x: Tensor) -> Tensor:
-    """Σ |x_i − x_j| over all neighbours i, j along every axis of each row [B, ...], [B]."""
-    return torch.stack([x.diff(dim=axis).abs().flatten(1).sum(dim=1) for axis in _axes(x)]).sum(dim=0)
+def total_variation(x: Tensor, power: Tensor | None = None) -> Tensor:
+    """Σ |x_i − x_j|^β over all neighbours i, j along every axis of each row [B, ...], [B].
+
+    Args:
+        power: β of each row [B], at least 1; None: 1.
+    """
+    steps = [x.diff(dim=axis).abs().flatten(1) for axis in _axes(x)]
+    if power is not None:
+        steps = [step ** power[:, None] for step in steps]
+    return torch.stack([step.sum(dim=1) for step in steps]).sum(dim=0)
 
 
 def moved(x: Tensor, shift: Tensor, factor: Tensor) -> Tensor:

@@ -98,6 +98,42 @@ def test_a_target_that_is_no_class_or_unit(changed: Refusal, target: str, messag
     assert changed("target: bar", f"target: {target}") == f"sweep.yaml:11: {message}"
 
 
+GFI = """\
+name: own
+method:
+  name: gfi
+  layers: ["0", "1"]
+  guides:
+  - "1"
+  - "3"
+models: {classifier: nets:classifier}
+data: images.npz
+target: bar
+examples: 6
+space:
+  layer: {choice: ["0", "1"]}
+  guide: "1"
+  steps: 9
+objective: rate_distortion
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("", "", "7: method.guides.1: must be a layer with maps, of more than one place: a picture over the image is "),
+        (
+            '- "3"',
+            "- relu",
+            "7: method.guides.1: layer must be one of the network's (found 'relu'). Layers: 0, 1, 2, 3",
+        ),
+        ('choice: ["0", "1"]', 'choice: ["0", "2"]', "13: space.layer: must be one of method.layers, 0, 1 (found '2')"),
+    ],
+)
+def test_a_layer_that_is_not_there_or_has_no_maps(changed: Refusal, old: str, new: str, message: str) -> None:
+    assert changed(SWEEP, GFI.replace(old, new) if old else GFI).startswith(f"sweep.yaml:{message}")
+
+
 def test_more_examples_than_the_reference_has(changed: Refusal) -> None:
     found = changed("examples: 6", "examples: 61")
     rule = "N larger than the reference: the data have 60 examples to compare with"

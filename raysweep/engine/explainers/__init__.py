@@ -10,7 +10,12 @@ from raysweep.engine.explainers.am import AmExplainer
 from raysweep.engine.explainers.am_input import ExpertExplainer, InputExplainer
 from raysweep.engine.explainers.attribution import CaptumExplainer, LrpExplainer, SensitivityExplainer
 from raysweep.engine.explainers.explainer import Explainer, Found
-from raysweep.engine.explainers.images import GfiExplainer
+from raysweep.engine.explainers.images import (
+    CamExplainer,
+    CentreBoxExplainer,
+    GfiExplainer,
+    PerturbationExplainer,
+)
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.explainers.rde import PursuitExplainer, RdeExplainer
 from raysweep.methods import METHODS
@@ -24,7 +29,10 @@ EXPLAINERS: dict[str, type[Explainer]] = {
     "lrp": LrpExplainer,
     "sensitivity": SensitivityExplainer,
     "attribution": CaptumExplainer,
+    "cam": CamExplainer,
+    "centre_box": CentreBoxExplainer,
     "gfi": GfiExplainer,
+    "meaningful_perturbation": PerturbationExplainer,
     **{name: GanExplainer for name, method in METHODS.items() if method.trains},
 }
 

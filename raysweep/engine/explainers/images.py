@@ -13,8 +13,11 @@ from raysweep.data import Dataset
 from raysweep.engine.explainers.attribution import AttributionExplainer
 from raysweep.errors import InputError
 from raysweep.methods.blurring import check_score
+from raysweep.methods.cam import Cam
+from raysweep.methods.centre_box import CentreBox
 from raysweep.methods.gfi import GuidedFeatureInversion
 from raysweep.methods.masking import Masking
+from raysweep.methods.meaningful_perturbation import MeaningfulPerturbation
 from raysweep.models.model import like
 from raysweep.models.taps import Taps, check_maps, last_maps
 
@@ -52,6 +55,32 @@ class ImageExplainer(AttributionExplainer):
             check_maps(values, names, key=key)
 
 
+class CentreBoxExplainer(ImageExplainer):
+    """The middle of every image."""
+
+    def masked(self, masking: Masking) -> CentreBox:
+        """A box."""
+        return CentreBox(masking)
+
+
+class CamExplainer(ImageExplainer):
+    """Class activation maps."""
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Also the layers whose maps they are of."""
+        return (*super().watched, *self.layers("layers"))
+
+    def check(self, data: Dataset | None) -> None:
+        """Also that the layers are there, and have maps."""
+        super().check(data)
+        self.check_layers("layers", maps=True)
+
+    def masked(self, masking: Masking) -> Cam:
+        """Class activation maps."""
+        return Cam(masking, self.layers("layers"))
+
+
 class BlurringExplainer(ImageExplainer):
     """Heat maps that are searched by blurring an image where a mask says so."""
 
@@ -76,6 +105,23 @@ class BlurringExplainer(ImageExplainer):
             "kept_score": show.batched(partial(score, background=False), rows),
             "background_score": show.batched(partial(score, background=True), rows),
         }
+
+
+class PerturbationExplainer(BlurringExplainer):
+    """What must be blurred for a score to fall."""
+
+    def check(self, data: Dataset | None) -> None:
+        """Also that a mask is no larger than the images."""
+        super().check(data)
+        size, most = self.workload.spec.options["mask_size"], min(self.workload.data.x.shape[2:])
+        if size > most:
+            rule = f"must be at most {most}, the images' shorter side: masks are small and upsampled"
+            raise InputError(rule, key="method.mask_size", value=size)
+
+    def masked(self, masking: Masking) -> MeaningfulPerturbation:
+        """Meaningful perturbation."""
+        options = self.workload.spec.options
+        return MeaningfulPerturbation(masking, options["mask_size"], options["score"])
 
 
 class GfiExplainer(BlurringExplainer):

@@ -23,6 +23,13 @@ NETS = """
 import torch
 from torch import nn
 
+class Flat(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(160, 3)
+    def forward(self, x):
+        return self.dense(x.flatten(1))
+
 class Block(nn.Module):
     def __init__(self):
         super().__init__()
@@ -41,6 +48,7 @@ def dense():
     return nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
 """
 COMPONENTS = {"components": "pixels", "patch": 4, "fill": "gaussian", "fill_value": 0.0, "fill_share": 1.0, "blur": 1.0}
+CAM, PERTURBATION = {"layers": None}, {"mask_size": 8, "score": "softmax"}
 GFI = {"layers": None, "guides": None, "norm": "l1", "score": "logit", "error": "sum"}
 CPU = torch.device("cpu")
 Make = Callable[..., Workload]
@@ -127,8 +135,42 @@ def test_a_mask_that_covers_nothing_is_told_of_and_fails_nothing(make: Make, tmp
 
 def test_by_default_the_layer_is_the_last_one_with_maps_on_the_way_to_what_is_explained(make: Make) -> None:
     assert explainer(make("gfi", GFI)).layers("guides") == ["2"]
+    assert explainer(make("cam", CAM)).layers("layers") == ["2"]
     assert explainer(make("gfi", GFI, layer="1.relu")).layers("guides") == ["1.relu"]
     assert explainer(make("gfi", GFI, layer="0")).layers("guides") == ["0.3"]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "values", "steps"),
+    [
+        ("cam", {"layers": ["0.0", "1"]}, {"layer": 1}, 1),
+        ("centre_box", {}, {"size": 0.5}, 1),
+        ("meaningful_perturbation", PERTURBATION, {"lr": 0.2, "blur": 2.0}, 5),
+    ],
+)
+def test_one_heat_for_all_channels_of_a_place_ranks_them(
+    make: Make, tmp_path: Path, method: str, options: dict[str, Any], values: dict[str, float], steps: int
+) -> None:
+    workload = make(method, options)
+    workload.check()
+    found = scored(workload, values, tmp_path, steps)
+    assert found.tensors["heat"].shape == (5, 1, 8, 10)
+    assert found.tensors["heat"].max() > 0
+    assert found.metrics["collapsed"] == 0
+    assert ("background_score" in found.metrics) == (method == "meaningful_perturbation")
+    curve = found.tensors["curve"]
+    assert (curve[:, 0] > curve[:, -1]).all()
+    assert curve[:, -1] == pytest.approx(0, abs=1e-9)
+    net, x = workload.classifier.module.double(), torch.from_numpy(found.tensors["sample"]).double()
+    assert found.tensors["response"] == pytest.approx(net(x).amax(dim=1).numpy(), rel=1e-6)
+
+
+def test_a_norm_is_not_folded_into_a_layer_that_is_read(make: Make) -> None:
+    workload = make("cam", {"layers": ["0.0"]})
+    (method,) = workload.methods(1, CPU)
+    x = torch.from_numpy(workload.data.x[:2]).double()
+    wanted = workload.classifier.module.double()[0][0](x)
+    torch.testing.assert_close(method.taps(x)[0]["0.0"], wanted)
 
 
 def test_a_network_in_training_mode_is_explained_in_eval_mode(make: Make) -> None:
@@ -160,6 +202,10 @@ def test_a_network_in_training_mode_is_explained_in_eval_mode(make: Make) -> Non
             {"args": {"outputs": 1}},
             "method.score: must be logit: the softmax of one",
         ),
+        ("cam", {"layers": ["4"]}, {}, "method.layers.0: must be a layer with maps, of more than one place"),
+        ("cam", CAM, {"source": "Flat"}, "models.classifier: must have a layer with maps, of more than one place"),
+        ("meaningful_perturbation", {"mask_size": 9, "score": "logit"}, {}, "method.mask_size: must be at most 8, the"),
+        ("centre_box", {}, {"data": "vectors.npz", "source": "dense"}, "centre_box explains no others (found [12])"),
         (
             "gfi",
             GFI,
