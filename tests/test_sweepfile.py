@@ -377,6 +377,7 @@ def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
         "am-vocal": 27,
         "probegan-audio": 10,
         "probegan-cifar10": 6,
+        "gfi-fashion": 16,
         "lrp-fashion": 9,
         "probegan-fashion": 10,
         "probegan-fashion-smoke": 2,
