@@ -116,7 +116,7 @@ def networks_of(method: Any) -> dict[str, bool]:
         "generator": method.name == "am",
         "inpainter": getattr(method, "fill", None) in PAINTS,
         "expert": method.name == "am_expert",
-        "judge": method.name not in ATTRIBUTIONS,
+        "judge": method.name not in HEAT_MAPS,
     }
 
 

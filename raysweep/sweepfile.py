@@ -259,7 +259,9 @@ class SingleSweep(Sweep):
     @property
     def names(self) -> dict[str, list[str]]:
         """None where the file lists no names."""
-        listed: dict[str, Any] = {name: reduce(getattr, key.split("."), self) for name, key in self.method.named.items()}
+        listed: dict[str, Any] = {
+            name: reduce(getattr, key.split("."), self) for name, key in self.method.named.items()
+        }
         return {name: list(found or ()) for name, found in listed.items()}
 
 
