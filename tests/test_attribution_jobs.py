@@ -55,6 +55,23 @@ def test_the_report_shows_heat_beside_the_samples(result: SweepResult) -> None:
     assert "data:image/png" in write_sweep_report(result).read_text(encoding="utf-8")
 
 
+def test_layers_are_chosen_by_name_and_their_masks_scored_as_heat(
+    jobs: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    small = ("examples=4", "slots=4", "precision=float32", "space.blur=3", "space.steps=4", "space.layer=features.5")
+    found = run(jobs / "gfi-fashion.yaml", storage=tmp_path_factory.mktemp("storage"), overrides=small)
+    by = {trial.config["guide"]: found.tensors(trial) for trial in found.ledger.trials.values()}
+    assert set(by) == {"features.5", "features.8"}
+    assert by["features.5"]["heat"].shape == (4, 1, 28, 28)
+    assert np.abs(by["features.5"]["heat"] - by["features.8"]["heat"]).max() > 0.1
+    best = found.best
+    assert best is not None
+    assert looked_at(found.tensors(best), "image").shape == (4, 3, 28, 56)
+    again = explain(write_best(found, tmp_path / "best.yaml"), examples=4)
+    for name in ("heat", "sample", "curve", "kept_score"):
+        np.testing.assert_array_equal(again[name], found.tensors(best)[name])
+
+
 def test_a_heat_map_is_planned_as_one_row_step(jobs: Path) -> None:
     found = planned(load_sweep(jobs / "lrp-fashion.yaml").sweep)
     assert found == {"trials": 9, "row_steps_unshared": 450, "row_steps": 450}
