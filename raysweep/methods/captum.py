@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from raysweep.errors import InputError
 from raysweep.methods.attribution import Attribution
@@ -46,6 +46,8 @@ class CaptumAttribution(Attribution):
         for part in parts:
             part.inplace = False  # what works in place cannot be hooked
         self.algorithm, self.baseline = algorithm, baseline
+        if algorithm == "guided_backprop":
+            with_relus(masking.scores)
         self._attribute = captum_algorithm(algorithm, masking.scores)
 
     @classmethod
@@ -82,6 +84,21 @@ class CaptumAttribution(Attribution):
             warnings.simplefilter("ignore")  # that it hooks, and that it sets requires_grad
             found: Tensor = self._attribute(x.detach().clone().requires_grad_(), target=unit, **options)
         return found.detach()
+
+
+def with_relus(network: nn.Module) -> None:
+    """Make two steps of each ReLU6 of a network, in place: guided backprop finds only modules that are a ReLU.
+
+    Raises:
+        InputError: it has neither, and what is found would be the plain gradient.
+    """
+    for parent in list(network.modules()):
+        for name, part in parent.named_children():
+            if isinstance(part, nn.ReLU6):
+                setattr(parent, name, nn.Sequential(nn.ReLU(), nn.Hardtanh(0, 6)))
+    if not any(isinstance(part, nn.ReLU) for part in network.modules()):
+        rule = "must have ReLU or ReLU6 modules for guided backprop, which stops negative gradients there"
+        raise InputError(rule, key="models.classifier", value=type(network).__name__)
 
 
 def captum_algorithm(algorithm: str, scores: Any) -> Callable[..., Any]:

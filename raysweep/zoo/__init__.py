@@ -13,7 +13,7 @@ from raysweep.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
-COLLECTIONS = ("fashion", "notes", "radio", "vocal", "voices", "waterbirds")
+COLLECTIONS = ("cutouts", "fashion", "notes", "radio", "vocal", "voices", "waterbirds")
 SCHEME = "zoo://"
 
 Entry = TypeVar("Entry")

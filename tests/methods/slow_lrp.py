@@ -55,8 +55,11 @@ def _back(stage: Stage, x: Tensor, relevance: Tensor, biases: str) -> Tensor:
         made = [forward(branch, x) for branch in stage.branches]
         parts = [torch.zeros_like(one) for one in made]
         for place in range(relevance.numel()):
-            terms = [float(one.flatten()[place]) for one in made]
-            for part, share in zip(parts, _shares(stage, terms, 0.0, float(relevance.flatten()[place])), strict=True):
+            terms, total = [float(one.flatten()[place]) for one in made], float(relevance.flatten()[place])
+            shares = _shares(stage, terms, 0.0, total)
+            if biases == "spread" and not _taken(stage, terms, 0.0):
+                shares = [total / len(terms)] * len(terms)
+            for part, share in zip(parts, shares, strict=True):
                 part.view(-1)[place] = share
         back = [slow_lrp(branch, x, part, biases) for branch, part in zip(stage.branches, parts, strict=True)]
         return sum(back, torch.zeros_like(x))
@@ -78,7 +81,7 @@ def _back(stage: Stage, x: Tensor, relevance: Tensor, biases: str) -> Tensor:
         shares = _shares(stage, terms, b, total, weights[j])
         if biases == "spread" and stage.rule != "box":
             reached = [i for i in range(x.numel()) if links[j][i]]
-            left = _bias_share(stage, terms, b, total)
+            left = _bias_share(stage, terms, b, total) if _taken(stage, terms, b) else total
             for i in reached:
                 shares[i] += left / len(reached)
         for i, share in enumerate(shares):
@@ -96,6 +99,11 @@ def _shares(stage: Stage, terms: list[float], b: float, total: float, row: list[
         return [q / sum(terms) * total if sum(terms) else 0.0 for q in terms]
     up, down = _factors(stage, terms, b, total)
     return [max(q, 0.0) * up + min(q, 0.0) * down for q in terms]
+
+
+def _taken(stage: Stage, terms: list[float], b: float) -> bool:
+    """Whether there is a contribution, or an ε, that takes relevance."""
+    return any((*terms, b)) or (stage.rule == "epsilon" and stage.values["epsilon"] > 0)
 
 
 def _bias_share(stage: Stage, terms: list[float], b: float, total: float) -> float:

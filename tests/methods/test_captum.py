@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from raysweep.errors import InputError
-from raysweep.methods.captum import CaptumAttribution, captum_algorithm
+from raysweep.methods.captum import CaptumAttribution, captum_algorithm, with_relus
 from raysweep.methods.components import Components, elements
 from raysweep.methods.fills import Constant
 from raysweep.methods.masking import Explained, Masking
@@ -96,3 +96,28 @@ def test_guided_backprop_stops_what_speaks_against() -> None:
         up = last.weight[unit].view_as(hidden) * (hidden > 0)
         wanted = torch.nn.functional.conv_transpose2d(up.clamp_min(0), first.weight, None, 2, 1, output_padding=1)
         torch.testing.assert_close(heat("guided_backprop")[row], wanted[0])
+
+
+@pytest.mark.filterwarnings("ignore:Setting backward hooks")
+def test_guided_backprop_goes_through_relu6_as_through_a_relu_that_ends_at_6() -> None:
+    pytest.importorskip("captum")
+    torch.manual_seed(1)
+    first, last = nn.Linear(5, 8).double(), nn.Linear(8, 2).double()
+    net = nn.Sequential(first, nn.ReLU6(), last).eval().requires_grad_(False)
+    x = 20 * torch.randn(4, 5, dtype=torch.float64)
+    hidden = first(x)
+    assert (hidden > 6).any()
+    with_relus(net)
+    up = (last.weight[1] * ((hidden > 0) & (hidden < 6))).clamp_min(0)
+    found = captum_algorithm("guided_backprop", net)(x.requires_grad_(), target=1)
+    torch.testing.assert_close(found, up @ first.weight)
+
+
+def test_a_network_that_guided_backprop_finds_no_relu_in_is_refused() -> None:
+    with pytest.raises(InputError, match="must have ReLU or ReLU6 modules"):
+        with_relus(nn.Sequential(nn.Linear(2, 2), nn.GELU()))
+    net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU6()))
+    x = 5 * torch.randn(9, 2)
+    before = net(x)
+    with_relus(net)
+    assert torch.equal(net(x), before)

@@ -25,7 +25,11 @@ import torch
 from torch import Tensor
 
 BIASES = ("absorb", "ignore", "spread")
-"""What becomes of a bias's share: it stays there, or it has none, or all inputs of its output get equal parts of it."""
+"""What becomes of a bias's share: it stays there, or it has none, or all inputs of its output get equal parts of it.
+
+Where all inputs are 0, as they often are in a depthwise convolution behind a ReLU, an output is its bias alone, and its
+relevance a bias's share: it stays there, or all inputs get equal parts of it; ignored, it is lost.
+"""
 
 Bounds = tuple[Tensor, Tensor]
 
@@ -121,26 +125,27 @@ class Step:
         bias = self.layer.bias
         return self.relevance.new_zeros(()) if bias is None or self.biases == "ignore" else bias
 
-    def spread(self, share: Tensor) -> Tensor | float:
-        """What inputs get of the relevance [B, ...] that the biases took."""
-        if self.layer.bias is None or self.biases != "spread":
+    def spread(self, share: Tensor, none: Tensor) -> Tensor | float:
+        """What inputs get of the relevance [B, ...] that biases took, and of all of it where there is `none` other."""
+        if self.biases != "spread" or (self.layer.bias is None and not bool(none.any())):
             return 0.0
         every = Pass(self.layer, torch.ones_like(self.run.x), torch.ones_like(self.layer.weight))
-        return every.back(_over(share, every.y))
+        return every.back(_over(torch.where(none, self.relevance, share), every.y))
 
-    def signed_back(self, up: Tensor, down: Tensor | None) -> Tensor:
+    def signed_back(self, up: Tensor, down: Tensor | None, none: Tensor) -> Tensor:
         """What inputs get when positive contributions are multiplied by `up`, negative ones by `down`, biases too."""
         share = self.bias.clamp_min(0) * up
         if down is not None:
             share = share + self.bias.clamp_max(0) * down
-        return self.run.back(up, down) + self.spread(share)
+        return self.run.back(up, down) + self.spread(share, none)
 
 
 def epsilon(step: Step) -> Tensor:
     """All contributions alike; ε takes up relevance where they nearly cancel."""
     z = step.run.y + step.bias
-    s = _over(step.relevance, z + torch.where(z < 0, -step.value("epsilon"), step.value("epsilon")))
-    return step.run.x * step.run.back(s) + step.spread(step.bias * s)
+    total = z + torch.where(z < 0, -step.value("epsilon"), step.value("epsilon"))
+    s = _over(step.relevance, total)
+    return step.run.x * step.run.back(s) + step.spread(step.bias * s, total == 0)
 
 
 def gamma(step: Step) -> Tensor:
@@ -149,8 +154,9 @@ def gamma(step: Step) -> Tensor:
     rises = step.run.y + step.bias >= 0
     more, one = 1 + step.value("gamma"), torch.ones_like(step.value("gamma"))
     of_up, of_down = torch.where(rises, more, one), torch.where(rises, one, more)
-    s = _over(step.relevance, of_up * up + of_down * down)
-    return step.signed_back(of_up * s, of_down * s)
+    total = of_up * up + of_down * down
+    s = _over(step.relevance, total)
+    return step.signed_back(of_up * s, of_down * s, total == 0)
 
 
 def alpha_beta(step: Step) -> Tensor:
@@ -179,8 +185,9 @@ def _alpha_beta(step: Step, alpha: Tensor) -> Tensor:
         down = run.down + step.bias.clamp_max(0)
         of_up = torch.where(down == 0, torch.ones_like(alpha), alpha)
         of_down = torch.where(up == 0, torch.ones_like(alpha), 1 - alpha)
-        return step.signed_back(of_up * _over(relevance, up), of_down * _over(relevance, down))
-    return step.signed_back(_over(relevance, up), None)
+        none = (up == 0) & (down == 0)
+        return step.signed_back(of_up * _over(relevance, up), of_down * _over(relevance, down), none)
+    return step.signed_back(_over(relevance, up), None, up == 0)
 
 
 def _over(relevance: Tensor, total: Tensor) -> Tensor:

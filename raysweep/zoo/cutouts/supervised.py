@@ -1,0 +1,88 @@
+"""How the recipe fits ImageNet's MobileNetV2 to cut-outs: a new head, and its later blocks at a small learning rate.
+
+Its first blocks, and the means and variances of all batch norms, stay as they were. Each epoch has images of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from raysweep.zoo.cutouts.composites import Composites
+from raysweep.zoo.cutouts.networks import CLASSES, Classifier
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One training; `kept` of the network's first layers learn nothing, each colour's light varies by up to `tint`."""
+
+    seed: int
+    epochs: int
+    images: int
+    kept: int = 4
+    batch: int = 40
+    lr: float = 5e-4
+    head_lr: float = 3e-3
+    weight_decay: float = 0.02
+    smoothing: float = 0.05
+    tint: float = 0.25
+
+
+def train(net: Classifier, images: Callable[[int], Composites], schedule: Schedule) -> float:
+    """Train `net` in place, leave it in eval mode, return the CPU seconds it took.
+
+    Args:
+        images: what an epoch shows, by the epoch's number.
+    """
+    start = time.process_time()
+    random = torch.Generator().manual_seed(schedule.seed)
+    nn.init.zeros_(net.head.weight)
+    nn.init.zeros_(net.head.bias)
+    net.eval()  # batch norm as ImageNet left it
+    later = list(net.features[schedule.kept :].parameters())
+    net.features[: schedule.kept].requires_grad_(False)
+    rates = [schedule.lr, schedule.head_lr]
+    groups = [{"params": one, "lr": lr} for one, lr in zip((later, list(net.head.parameters())), rates, strict=True)]
+    optimiser = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
+    steps = schedule.epochs * (schedule.images // schedule.batch)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, steps, pct_start=0.2)
+    for epoch in range(schedule.epochs):
+        shown = images(epoch)
+        for place in range(0, schedule.images // schedule.batch * schedule.batch, schedule.batch):
+            y = shown.y[place : place + schedule.batch]
+            x = tinted(shown.x[place : place + schedule.batch].float() / 255, schedule.tint, random)
+            loss = functional.cross_entropy(net(x), y, label_smoothing=schedule.smoothing)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            cycle.step()
+        seconds = time.process_time() - start
+        log.info("epoch %d/%d loss %.3f, %.0f s", epoch + 1, schedule.epochs, loss.item(), seconds)
+    net.requires_grad_(False)
+    return time.process_time() - start
+
+
+def tinted(x: Tensor, most: float, random: torch.Generator) -> Tensor:
+    """Images whose colours are made brighter or darker, each by itself."""
+    gain = 1 + most * (2 * torch.rand(len(x), 3, 1, 1, generator=random) - 1)
+    return (x * gain).clamp(0, 1)
+
+
+@torch.no_grad()
+def scores(net: nn.Module, x: Tensor, size: int = 50) -> Tensor:
+    """Logits [N, classes] of images [N, 3, 112, 112] uint8."""
+    return torch.cat([net(part.float() / 255) for part in x.split(size)])
+
+
+def accuracies(net: nn.Module, images: Composites) -> list[float]:
+    """The share of each class's images that a network names rightly."""
+    right = scores(net, images.x).argmax(1) == images.y
+    return [float(right[images.y == label].double().mean()) for label in range(len(CLASSES))]
