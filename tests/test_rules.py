@@ -79,8 +79,14 @@ def test_a_preference_among_the_objectives_holds(path: Path, prefer: str) -> Non
         ("method.mask=relax", "method.mask: no such choice (found 'relax'). Did you mean 'relaxed'?"),
         ("direction=minimise", "direction: has no use with rde, which keeps a score as it is (found 'minimise')"),
         ("space.threshold=1.1", "space.threshold: has a use only with the objective localisation_error"),
-        ("objective=max_sensitivity", "objective: has a use only with lrp, sensitivity, attribution: it has every map"),
-        ("objective=[sparsity, randomisation]", "objective.1: has a use only with lrp, sensitivity, attribution: it"),
+        (
+            "objective=max_sensitivity",
+            "objective: has a use only with lrp, sensitivity, attribution, cam, centre_box: it has",
+        ),
+        (
+            "objective=[sparsity, randomisation]",
+            "objective.1: has a use only with lrp, sensitivity, attribution, cam, centre_box",
+        ),
         ("objective=[distortion, response_fd]", "objective.1: no objective of rde (found 'response_fd')"),
         (
             "objective=[distortion, rate_distorton]",

@@ -189,3 +189,10 @@ def test_a_layer_that_works_in_place_changes_nothing_that_was_read_before_it() -
     raw = GuidedFeatureInversion(one.masking, ["3"], ["3"]).reads["3"]
     torch.testing.assert_close(raw, network()[:4](samples()))
     assert float(raw.min()) < 0
+
+
+def test_layers_are_read_in_batches_of_one_shape() -> None:
+    one = masking()
+    assert [batch.tolist() for batch in one.batches(2)] == [[0, 1], [2, 2]]
+    found = GuidedFeatureInversion(one, LAYERS, LAYERS[:1], batch=2).reads["4"]
+    torch.testing.assert_close(found, network()[:5](samples()))

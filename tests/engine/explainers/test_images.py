@@ -18,6 +18,7 @@ from raysweep.engine.workload_spec import ObjectiveSpec, WorkloadSpec
 from raysweep.errors import InputError
 from raysweep.methods.blurring import blurred
 from raysweep.models.model import ModelSource
+from raysweep.rules import OBJECTIVES, OF_MAPS, OF_MAPS_MADE_AGAIN
 
 NETS = """
 import torch
@@ -59,7 +60,8 @@ def make(tmp_path: Path) -> Make:
     """A workload on 30 images of 2 × 8 × 10; `options` are the method's."""
     (tmp_path / "nets_i.py").write_text(NETS)
     random = np.random.default_rng(0)
-    np.savez(tmp_path / "images.npz", x=random.random((30, 2, 8, 10), dtype=np.float32), y=np.arange(30) % 3)
+    x, boxes = random.random((30, 2, 8, 10), dtype=np.float32), np.tile([2, 1, 8, 7], (30, 1))
+    np.savez(tmp_path / "images.npz", x=x, y=np.arange(30) % 3, boxes=boxes)
     np.savez(tmp_path / "vectors.npz", x=random.random((30, 12), dtype=np.float32), y=np.arange(30) % 3)
 
     def build(method: str, options: dict[str, Any], source: str = "classifier", **changes: Any) -> Workload:
@@ -163,6 +165,30 @@ def test_one_heat_for_all_channels_of_a_place_ranks_them(
     assert curve[:, -1] == pytest.approx(0, abs=1e-9)
     net, x = workload.classifier.module.double(), torch.from_numpy(found.tensors["sample"]).double()
     assert found.tensors["response"] == pytest.approx(net(x).amax(dim=1).numpy(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "values", "again"),
+    [
+        ("cam", CAM, {}, True),
+        ("centre_box", {}, {"size": 0.6}, True),
+        ("meaningful_perturbation", PERTURBATION, {"lr": 0.2, "blur": 2.0}, False),
+        ("gfi", GFI | {"norm": "squared", "error": "relative"}, {"lr": 0.05, "blur": 2.0}, False),
+    ],
+)
+def test_every_objective_of_maps_is_theirs(
+    make: Make, tmp_path: Path, method: str, options: dict[str, Any], values: dict[str, float], again: bool
+) -> None:
+    names = [name for name in OBJECTIVES[method] if again or name not in OF_MAPS_MADE_AGAIN]
+    assert {*OF_MAPS, "rate_distortion"} <= set(names)
+    workload = make(method, options, objectives=tuple(ObjectiveSpec(name) for name in names))
+    workload.check()
+    found = scored(workload, values, tmp_path, steps=1 if again else 4)
+    assert set(found.objectives) == set(names)
+    if method == "centre_box":
+        worth = {name: score.value for name, score in found.objectives.items()}
+        assert worth["localisation_error"] == worth["max_sensitivity"] == 0
+        assert worth["randomisation"] == pytest.approx(1)
 
 
 def test_a_norm_is_not_folded_into_a_layer_that_is_read(make: Make) -> None:

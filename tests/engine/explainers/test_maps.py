@@ -247,7 +247,7 @@ def test_what_the_first_examples_are_worth_does_not_depend_on_how_many_are_score
 
 def test_nothing_is_computed_that_a_sweep_does_not_ask_for(make: Make) -> None:
     result = scored(make("diffuseness", data="bare.npz"))
-    assert set(result.metrics) == set()
+    assert set(result.metrics) == {"collapsed"}
     assert set(result.objectives) == {"diffuseness"}
     assert "curve" not in result.tensors
 
