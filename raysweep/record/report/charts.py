@@ -12,6 +12,9 @@ from markupsafe import Markup, escape
 
 from raysweep.record.report.axes import Axis, axis_of, label, number_axis
 
+LETTER = 6.2
+"""Width of a letter of a tick's label, about."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -40,8 +43,12 @@ def scatter(points: Sequence[Point], parameter: str, objective: str, width: int 
     across = axis_of([_hashable(point.config[parameter]) for point in shown])
     up = number_axis([point.objectives[objective][0] for point in points])
     left, right, top, bottom = 52, 8, 8, 30
+    longest = max((len(text) for _, text in across.ticks()), default=0)
+    crowded = longest * LETTER * len(across.ticks()) > width - left - right
+    if crowded:
+        bottom += int(0.5 * longest * LETTER)
     plot = _Frame(left, top, width - left - right, height - top - bottom)
-    parts = [plot.grid(across, up, upright=across.kind != "choice")]
+    parts = [plot.grid(across, up, upright=across.kind != "choice", slanted=crowded)]
     beside = _spread(shown, parameter) if across.kind == "choice" else {}
     slot = plot.width / max(len(across.choices), 1) * 0.62
     parts += _medians(shown, parameter, objective, across, up, plot, slot) if across.kind == "choice" else []
@@ -123,8 +130,11 @@ class _Frame:
     def y(self, place: float) -> float:
         return self.top + self.height * (1 - place)
 
-    def grid(self, across: Axis, up: Axis, *, upright: bool) -> str:
-        """Tick labels, horizontal rules, and upright ones where the lower axis is numeric."""
+    def grid(self, across: Axis, up: Axis, *, upright: bool, slanted: bool = False) -> str:
+        """Tick labels, horizontal rules, and upright ones where the lower axis is numeric.
+
+        Labels below are slanted where they would not all fit side by side.
+        """
         parts = []
         right, bottom = self.left + self.width, self.top + self.height
         for place, text in up.ticks():
@@ -137,7 +147,10 @@ class _Frame:
             x = self.x(place)
             if upright:
                 parts.append(f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="{self.top}" y2="{bottom}"/>')
-            parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{escape(text)}</text>')
+            place_of = f'x="{x:.1f}" y="{bottom + 18}" text-anchor="middle"'
+            if slanted:
+                place_of = f'transform="translate({x + 4:.1f} {bottom + 14}) rotate(-32)" text-anchor="end"'
+            parts.append(f'<text class="tick" {place_of}>{escape(text)}</text>')
         parts.append(f'<line class="axis" x1="{self.left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
         return "".join(parts)
 

@@ -111,7 +111,7 @@ def _content(sweep: ReportInput) -> dict[str, Any]:
     roles = _roles(ranked)
     points = [_point(sweep, trial, place, len(ranked), roles) for place, trial in enumerate(ranked)]
     parameters = _columns(trial.config for trial in sweep.trials)
-    varied = [name for name in parameters if len({str(t.config[name]) for t in sweep.trials if name in t.config}) > 1]
+    varied = [name for name in parameters if len({str(p.config[name]) for p in points if name in p.config}) > 1]
     return {
         "sweep": sweep,
         "written": datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
