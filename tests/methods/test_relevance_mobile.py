@@ -25,7 +25,7 @@ def mobile(bias: bool) -> Any:
         rectified(3, 3, 3, 2),
         InvertedResidual(3, 3, expansion=1),
         InvertedResidual(3, 4, expansion=2, stride=2),
-        InvertedResidual(4, 4, expansion=2, dilation=2),
+        InvertedResidual(4, 4, expansion=2),
         rectified(4, 5, 1),
         nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         nn.Linear(5, 3, bias=bias),

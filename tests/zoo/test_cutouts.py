@@ -21,11 +21,12 @@ from raysweep.zoo import resolve_data, resolve_model
 from raysweep.zoo.cutouts import FOLDER
 from raysweep.zoo.cutouts.boxes import centre_error, overlap
 from raysweep.zoo.cutouts.composites import SHADES, SHARES, Composites, compose, scenes
+from raysweep.zoo.cutouts.evaluation import accuracies, activation, localisation_error, pointing, tight
 from raysweep.zoo.cutouts.imagenet import FILE, pretrained
 from raysweep.zoo.cutouts.networks import CLASSES, SIDE, Classifier
 from raysweep.zoo.cutouts.recipe import halved
 from raysweep.zoo.cutouts.source import FOLDERS, PHOTOGRAPHS, STAMPS, read_cutouts, read_photographs
-from raysweep.zoo.cutouts.supervised import Schedule, accuracies, train
+from raysweep.zoo.cutouts.supervised import Schedule, train
 
 FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
 
@@ -45,17 +46,12 @@ def made(count: int = 40, seed: int = 3) -> Composites:
     return compose(painted(), [Image.new("RGB", (300, 130)), Image.new("RGB", (130, 130))], count, seed)
 
 
-def tight(seen: Tensor) -> list[int]:
-    rows, columns = seen.any(1).nonzero()[:, 0], seen.any(0).nonzero()[:, 0]
-    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
-
-
 def test_the_box_is_tight_around_what_is_at_least_half_seen() -> None:
     found = made()
     for image, box in zip(found.x, found.boxes.tolist(), strict=True):
         light = image[0].float()
         half = float(light[light > light.max() / 2].median()) / 2  # of most of the cut-out: edges are sharpened
-        surely, maybe = tight(light > half + 2 * SHADES), tight(light > half - 2 * SHADES)
+        surely, maybe = (tight(light > half + edge).tolist() for edge in (2 * SHADES, -2 * SHADES))
         assert all(outer <= own <= inner for outer, own, inner in zip(maybe[:2], box[:2], surely[:2], strict=True))
         assert all(inner <= own <= outer for outer, own, inner in zip(maybe[2:], box[2:], surely[2:], strict=True))
 
@@ -128,6 +124,17 @@ def test_the_centre_box_finds_what_is_like_it() -> None:
     assert centre_error(boxes, 100) == 0.25  # the second, of which 55 × 55 of 2 × 70 × 70 − 55 × 55 are common
 
 
+def test_a_map_points_and_finds_by_where_it_is_high() -> None:
+    heat = torch.zeros(3, 20, 30)
+    heat[:2, 5:10, 12:25] = 1
+    heat[0, 9, 24] = heat[1, 4, 24] = 2
+    boxes = torch.tensor([[12, 5, 25, 10]]).expand(3, -1)
+    assert tight(heat[0] > 0.5).tolist() == [12, 5, 25, 10]
+    assert pointing(heat, boxes) == pytest.approx(1 / 3)  # the last is 0 everywhere, so first in a corner
+    assert localisation_error(heat, boxes, 1.0) == pytest.approx(1 / 3)
+    assert localisation_error(heat, boxes, 10.0) == 1  # only the highest pixel of the first two
+
+
 def test_a_picture_that_is_missing_is_named_with_its_package(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the pictures must be there.*install tuxpaint-stamps-default"):
         read_cutouts(tmp_path, "tune")
@@ -162,7 +169,7 @@ def test_imagenets_features_are_taken_and_its_head_is_not(tmp_path: Path) -> Non
 def test_first_blocks_and_statistics_stay_while_others_learn() -> None:
     net, schedule = copy.deepcopy(classifier()).requires_grad_(), Schedule(seed=1, epochs=1, images=4, batch=2, lr=1e-3)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    train(net, lambda epoch: made(4), schedule)
+    train(net, lambda epoch: (made(4), made(8).x), schedule)
     moved = {name for name, tensor in net.state_dict().items() if not torch.equal(tensor, before[name])}
     kept = {f"features.{place}." for place in range(schedule.kept)}
     assert not any(name.startswith(tuple(kept)) or "running" in name for name in moved)
@@ -215,12 +222,18 @@ def test_the_classifier_names_as_many_test_images_as_was_measured() -> None:
     assert sum(found) / len(found) > 0.75
 
 
-def test_class_activation_maps_are_exact() -> None:
-    net, x = classifier(), shipped("test").pixels()[:2]
+def test_class_activation_maps_are_exact_and_point_as_often_as_was_measured() -> None:
+    net, images = classifier(), shipped("test")
+    x = images.pixels()[:2]
     maps = net.features(net.standardise(x))
     assert maps.shape == (2, 1280, 7, 7)
-    activation = torch.einsum("bkhw,ck->bchw", maps, net.head.weight)
-    torch.testing.assert_close(activation.mean((2, 3)) + net.head.bias, net(x), rtol=1e-4, atol=1e-4)
+    classes = torch.einsum("bkhw,ck->bchw", maps, net.head.weight)
+    torch.testing.assert_close(classes.mean((2, 3)) + net.head.bias, net(x), rtol=1e-4, atol=1e-4)
+    measured, heat = FIGURES["classifier"]["looks"], activation(net, images)
+    assert pointing(heat, images.boxes) == pytest.approx(measured["pointing"]["test"], abs=0.02)
+    error = localisation_error(heat, images.boxes, measured["threshold"])
+    assert error == pytest.approx(measured["error"]["test"], abs=0.02)
+    assert error < FIGURES["data"]["splits"]["test"]["centre_error"] - 0.1
 
 
 def test_the_card_says_what_was_measured() -> None:

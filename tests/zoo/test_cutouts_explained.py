@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from raysweep.data.load import load_data
 from raysweep.engine.engine import Engine
@@ -40,10 +40,12 @@ def images() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(data.x[:2]), torch.from_numpy(data.y[:2])
 
 
-def masking() -> Masking:
+def masking(scores: nn.Module | None = None) -> Masking:
     x, unit = images()
     explained = Explained(x, torch.arange(2), torch.ones(2, dtype=torch.int64), unit)
-    return Masking(Readout(classifier()), Constant(torch.zeros(())), explained, Components(elements(SHAPE), SHAPE))
+    return Masking(
+        scores or Readout(classifier()), Constant(torch.zeros(())), explained, Components(elements(SHAPE), SHAPE)
+    )
 
 
 @pytest.mark.parametrize("alpha", [1.0, 2.0])
@@ -67,14 +69,20 @@ def test_lrp_and_sensitivity_explain_the_score() -> None:
 
 
 def test_guided_feature_inversion_raises_what_it_shows_of_the_score_above_what_it_hides() -> None:
-    x, unit = images()
-    network = prepare(classifier(), example=x[:1])
-    method = GuidedFeatureInversion(network, x, unit, ["features.17"], ["features.13", "features.18"], batch=2)
-    config = {"lr": 0.1, "inversion_steps": 0, "norm_weight": 0.0, "guide": 1, "initial_weight": 0.1}
+    network = Readout(prepare(classifier(), example=images()[0][:1]))
+    layers, guides = ["features.17"], ["features.13", "features.18"]
+    method = GuidedFeatureInversion(masking(network), layers, guides, batch=2)
+    config = {"lr": 0.1, "inversion_steps": 0, "norm_weight": 0.0, "guide": 1, "initial_weight": 0.1, "blur": 5.0}
     engine, states = Engine([method], 2), list[State | Exception]()
     for steps in (1, 6):
         engine.advance("a", config, 7, range(2), steps, states.append)
         engine.run()
-    first, last = (kept(state) for state in states if isinstance(state, dict))
-    assert last["mask"].shape == (2, 1, 112, 112)
-    assert (last["kept"] - last["background"] > first["kept"] - first["background"]).all()
+    first, last = (kept(state)["heat"] for state in states if isinstance(state, dict))
+    assert last.shape == (2, 1, 112, 112)
+
+    def margin(mask: Tensor) -> Tensor:
+        x, hidden = (method.blurring.through(each, torch.arange(2), torch.full((2,), 5.0)) for each in (mask, 1 - mask))
+        unit = images()[1][:, None]
+        return (classifier()(x).gather(1, unit) - classifier()(hidden).gather(1, unit))[:, 0]
+
+    assert (margin(last) > margin(first)).all()

@@ -43,9 +43,10 @@ draws: an interval of an error should be taken over cut-outs.
 
 `zoo://cutouts/classifier` is ImageNet's MobileNetV2 (Sandler et al., 2018) behind a layer that standardises, in front
 of a mean over the image and a new linear head, so that class activation maps (Zhou et al., 2016) are exact: the last
-maps are `features`, the head's weights `head.weight`. The last strides are dilations, with the same weights, so that
-these maps are 7 × 7. The head and the blocks from `features.{kept}` on were fitted to {net[epochs]} × {net[images]:,}
-composites of the train row; the blocks before and the statistics of batch norm are ImageNet's.
+maps are `features`, the head's weights `head.weight`. The last stride is left out, with the same weights: these maps
+are 7 × 7, as of images twice as large. The head and the blocks from `features.{kept}` on were fitted to {net[epochs]} ×
+{net[images]:,} composites of the train row, and to say all classes alike of bare backgrounds of its photographs; the
+blocks before and the statistics of batch norm are ImageNet's.
 
 {net[parameters]:,} parameters, {net[multiply_adds]:,} multiply-adds an image; {net[seconds]:,} CPU seconds on one core
 with torch {net[torch]}, seed {net[seed]}. Convolutions ship as float16 and are float32 when loaded, which moves no
@@ -56,9 +57,13 @@ before, {net[right][float16]:.1%} after.
 | --- | --- | {dashes} |
 {accuracies}
 
-Where there is no cut-out at all it still names one: of {bare[images]} bare backgrounds of the test row these shares are
-called each class. The mean probability of the class that it names is {bare[sure][bare]:.2f} there
-and {bare[sure][shown]:.2f} on composites.
+Class activation maps of the true class are highest within the box on {looks[pointing][tune]:.1%} of the tune half and
+{looks[pointing][test]:.1%} of the test half. The tight box around what is above {looks[threshold]} × their mean, the
+best of a few thresholds on the tune half, errs on {looks[error][tune]:.1%} and {looks[error][test]:.1%}.
+
+Where there is no cut-out at all, the class that it names has a mean probability of {bare[sure][bare]:.2f}, on
+composites of {bare[sure][shown]:.2f} (all alike: {alike:.2f}). Of {bare[images]} bare backgrounds of the test row
+these shares are called each class:
 
 | | {classes} |
 | --- | {dashes} |
@@ -97,6 +102,8 @@ def write_card(figures: dict[str, Any], kept: int, report: int, file: Path) -> N
         bare=figures["bare"],
         relevance=figures["relevance"],
         net=net,
+        looks=net["looks"],
+        alike=1 / len(CLASSES),
         kept=kept,
         report=report,
     )

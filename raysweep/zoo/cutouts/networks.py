@@ -12,7 +12,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Of MobileNetV2 (its table 2): expansion, channels, blocks, stride of the first of them."""
 FINE = 5
-"""From this stage on a stride is a dilation, so that the last maps are 7 × 7 and not 4 × 4, with the same weights."""
+"""The stage whose stride is left out: the last maps are 7 × 7, as those of images twice as large, and the blocks behind
+it see things at the scale that they know.
+"""
 
 
 class Standardise(nn.Module):
@@ -33,11 +35,11 @@ class Standardise(nn.Module):
 class InvertedResidual(nn.Module):
     """1 × 1 to more channels, 3 × 3 of each by itself, 1 × 1 to fewer; what came in is added where the shape is its."""
 
-    def __init__(self, channels: int, out: int, expansion: int, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(self, channels: int, out: int, expansion: int, stride: int = 1) -> None:
         super().__init__()
         wide = channels * expansion
         parts: list[nn.Module] = [] if expansion == 1 else [rectified(channels, wide, 1)]
-        parts.append(rectified(wide, wide, 3, stride, groups=wide, dilation=dilation))
+        parts.append(rectified(wide, wide, 3, stride, wide))
         self.conv = nn.Sequential(*parts, nn.Conv2d(wide, out, 1, bias=False), nn.BatchNorm2d(out))
         self.adds = stride == 1 and channels == out
 
@@ -47,7 +49,7 @@ class InvertedResidual(nn.Module):
 
 
 class Classifier(nn.Module):
-    """MobileNetV2 (Sandler et al., CVPR 2018), dilated, with a head of its own behind the mean over the image.
+    """MobileNetV2 (Sandler et al., CVPR 2018), its last stride left out, with a head of its own behind the mean.
 
     The features' names and shapes are those that ImageNet's weights have, `features.0` to `features.18`.
     """
@@ -59,10 +61,8 @@ class Classifier(nn.Module):
         channels = 32
         for stage, (expansion, out, blocks, stride) in enumerate(STAGES):
             for block in range(blocks):
-                fine = stage >= FINE
-                strides = 1 if fine or block else stride
-                dilation = 2 if stage > FINE or (fine and block) else 1
-                self.features.append(InvertedResidual(channels, out, expansion, strides, dilation))
+                first = stride if block == 0 and stage != FINE else 1
+                self.features.append(InvertedResidual(channels, out, expansion, first))
                 channels = out
         self.features.append(rectified(channels, 1280, 1))
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -73,10 +73,7 @@ class Classifier(nn.Module):
         return logits
 
 
-def rectified(
-    channels: int, out: int, size: int, stride: int = 1, *, groups: int = 1, dilation: int = 1
-) -> nn.Sequential:
+def rectified(channels: int, out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     """A convolution that keeps the size, up to its stride, batch norm, and what lets 0 to 6 pass."""
-    padding = size // 2 * dilation
-    convolution = nn.Conv2d(channels, out, size, stride, padding, dilation, groups, bias=False)
+    convolution = nn.Conv2d(channels, out, size, stride, size // 2, groups=groups, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU6())

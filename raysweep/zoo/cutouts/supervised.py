@@ -1,6 +1,7 @@
 """How the recipe fits ImageNet's MobileNetV2 to cut-outs: a new head, and its later blocks at a small learning rate.
 
 Its first blocks, and the means and variances of all batch norms, stay as they were. Each epoch has images of its own.
+Of bare backgrounds it is to say each class with the same probability, so that places without a cut-out speak for none.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from raysweep.zoo.cutouts.composites import Composites
-from raysweep.zoo.cutouts.networks import CLASSES, Classifier
+from raysweep.zoo.cutouts.networks import Classifier
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """One training; `kept` of the network's first layers learn nothing, each colour's light varies by up to `tint`."""
+    """One training; `kept` of the network's first layers learn nothing, each colour's light varies by up to `tint`.
+
+    A batch has `bare` backgrounds beside its images, of which the loss has `bare_weight`.
+    """
 
     seed: int
     epochs: int
@@ -34,13 +38,20 @@ class Schedule:
     weight_decay: float = 0.02
     smoothing: float = 0.05
     tint: float = 0.25
+    bare: int = 4
+    bare_weight: float = 0.5
+
+    @property
+    def batches(self) -> int:
+        """Of an epoch."""
+        return self.images // self.batch
 
 
-def train(net: Classifier, images: Callable[[int], Composites], schedule: Schedule) -> float:
+def train(net: Classifier, images: Callable[[int], tuple[Composites, Tensor]], schedule: Schedule) -> float:
     """Train `net` in place, leave it in eval mode, return the CPU seconds it took.
 
     Args:
-        images: what an epoch shows, by the epoch's number.
+        images: what an epoch shows, by the epoch's number: images, and bare backgrounds as uint8.
     """
     start = time.process_time()
     random = torch.Generator().manual_seed(schedule.seed)
@@ -52,14 +63,18 @@ def train(net: Classifier, images: Callable[[int], Composites], schedule: Schedu
     rates = [schedule.lr, schedule.head_lr]
     groups = [{"params": one, "lr": lr} for one, lr in zip((later, list(net.head.parameters())), rates, strict=True)]
     optimiser = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
-    steps = schedule.epochs * (schedule.images // schedule.batch)
+    steps = schedule.epochs * schedule.batches
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, steps, pct_start=0.2)
     for epoch in range(schedule.epochs):
-        shown = images(epoch)
-        for place in range(0, schedule.images // schedule.batch * schedule.batch, schedule.batch):
-            y = shown.y[place : place + schedule.batch]
-            x = tinted(shown.x[place : place + schedule.batch].float() / 255, schedule.tint, random)
-            loss = functional.cross_entropy(net(x), y, label_smoothing=schedule.smoothing)
+        shown, scenes = images(epoch)
+        for place in range(schedule.batches):
+            part = slice(place * schedule.batch, (place + 1) * schedule.batch)
+            bare = scenes[place * schedule.bare : (place + 1) * schedule.bare]
+            x, y = torch.cat([shown.x[part], bare]).float() / 255, shown.y[part]
+            logits = net(tinted(x, schedule.tint, random))
+            loss = functional.cross_entropy(logits[: len(y)], y, label_smoothing=schedule.smoothing)
+            if len(bare):
+                loss = loss - schedule.bare_weight * logits[len(y) :].log_softmax(1).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -74,15 +89,3 @@ def tinted(x: Tensor, most: float, random: torch.Generator) -> Tensor:
     """Images whose colours are made brighter or darker, each by itself."""
     gain = 1 + most * (2 * torch.rand(len(x), 3, 1, 1, generator=random) - 1)
     return (x * gain).clamp(0, 1)
-
-
-@torch.no_grad()
-def scores(net: nn.Module, x: Tensor, size: int = 50) -> Tensor:
-    """Logits [N, classes] of images [N, 3, 112, 112] uint8."""
-    return torch.cat([net(part.float() / 255) for part in x.split(size)])
-
-
-def accuracies(net: nn.Module, images: Composites) -> list[float]:
-    """The share of each class's images that a network names rightly."""
-    right = scores(net, images.x).argmax(1) == images.y
-    return [float(right[images.y == label].double().mean()) for label in range(len(CLASSES))]
