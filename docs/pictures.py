@@ -40,9 +40,9 @@ INK, SOFT, PAPER = (31, 35, 40), (95, 107, 120), (255, 255, 255)
 COMPONENTS = {"patches": ("patches", "of 4 by 4"), "pixels": ("pixels", "")}
 PROBES = {
     "marker": {
-        "marker-small": "no block shown",
-        "marker-small-shown": "block shown",
-        "marker-small-shown-1": "block shown, weight 1",
+        "marker": "no block shown",
+        "marker-ten": "no block shown, weight 10",
+        "marker-shown": "block shown",
     },
     "spurious": {"spurious-small": "water bird"},
 }

@@ -372,16 +372,17 @@ def test_a_missing_file_is_refused_with_one_like_it(path: Path) -> None:
 def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
     found = [load_sweep(file).sweep for file in sorted(jobs.glob("*.yaml"))]
     assert {sweep.name: sweep.parsed_space.size for sweep in found} == {
-        "am-expert": 8,
+        "am-three-ways": 24,
         "am-vocal-minimise": 27,
         "am-vocal": 27,
         "probegan-audio": 10,
         "probegan-cifar10": 6,
         "gfi-fashion": 16,
+        "localise": 108,
         "lrp-fashion": 9,
         "probegan-fashion": 10,
         "probegan-fashion-smoke": 2,
-        "probegan-marker": 12,
+        "probegan-marker": 24,
         "probegan-spurious": 12,
         "quickstart": 27,
         "rde-fashion": 16,
