@@ -19,9 +19,9 @@ from raysweep.preflight import Prepared, cpus_of, describe_objectives, slots_to_
 from raysweep.record.journal import FORMAT, Journal
 from raysweep.record.ledger import Ledger
 from raysweep.record.trial import ENDED, Trial
+from raysweep.schema import Sweep
 from raysweep.search.conductor import outcome
 from raysweep.search.space import METHOD
-from raysweep.sweepfile import Sweep
 
 CHOICE = f"{METHOD}.choice."
 """Before the name of each method that a sweep compares."""

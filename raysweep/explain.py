@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from raysweep.engine.workload import Workload
-    from raysweep.sweepfile import Sweep, SweepFile
+    from raysweep.schema import Sweep
+    from raysweep.sweepfile import SweepFile
 
 
 def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str, np.ndarray]:

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from raysweep.preflight import slots_to_try
+from raysweep.schema import Sweep
 from raysweep.search.domains import Choice
 from raysweep.search.space import BESIDE_THE_WAY, METHOD, Config, steps_of
-from raysweep.sweepfile import Sweep
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import Workload

@@ -18,9 +18,10 @@ from raysweep.record.checkouts import remote_of
 from raysweep.record.driver import storage_folder
 from raysweep.record.store import check_uri, local_store
 from raysweep.rules import OBJECTIVES
+from raysweep.schema import SingleSweep, Sweep
 from raysweep.search.domains import LARGEST, Choice, Domain, Interval
 from raysweep.search.policies.ladder import counts
-from raysweep.sweepfile import SingleSweep, Sweep, SweepFile
+from raysweep.sweepfile import SweepFile
 
 if TYPE_CHECKING:
     from raysweep.engine.workload import Workload

@@ -14,7 +14,7 @@ from raysweep.search.policies import make_policy
 from raysweep.search.samplers import check_sampler
 
 if TYPE_CHECKING:
-    from raysweep.sweepfile import ComparingSweep, SingleSweep, Sweep
+    from raysweep.schema import ComparingSweep, SingleSweep, Sweep
 
 EXCITE = ("am", "am_input", "am_expert")
 """Methods that make a unit's response as high, or as low, as they can."""

@@ -13,8 +13,9 @@ from raysweep.errors import InputError
 from raysweep.preflight import check_workloads, located, require_mlflow
 from raysweep.record.checkouts import is_url
 from raysweep.record.store import check_uri
+from raysweep.schema import Sweep
 from raysweep.sources import is_callable_name
-from raysweep.sweepfile import Sweep, SweepFile, load_sweep
+from raysweep.sweepfile import SweepFile, load_sweep
 
 LIMIT = 500 * 2**20
 """Bytes that Ray takes as a job's folder."""

@@ -25,13 +25,14 @@ from raysweep.record.journal import Event, Journal
 from raysweep.record.ledger import Ledger
 from raysweep.record.recorder import Recorder
 from raysweep.recording import finish, recording
+from raysweep.schema import Sweep
 from raysweep.search.budget import Budget
 from raysweep.search.conductor import Conductor, trajectory_key
 from raysweep.search.outcomes import Outcome
 from raysweep.search.policies import make_policy
 from raysweep.search.space import METHOD
 from raysweep.search.suggest import Suggestions
-from raysweep.sweepfile import Sweep, SweepFile, load_sweep
+from raysweep.sweepfile import SweepFile, load_sweep
 
 if TYPE_CHECKING:
     from raysweep.cluster.host_plan import HostPlan

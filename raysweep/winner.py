@@ -27,8 +27,8 @@ from raysweep.record.registry import register_champion
 from raysweep.record.report.page import ReportInput, write_report
 from raysweep.record.sheets import contact_sheet, write_audio
 from raysweep.rules import EXCITE
+from raysweep.schema import ModelsKeys, Sweep, sweep_of
 from raysweep.search.space import METHOD
-from raysweep.sweepfile import ModelsKeys, Sweep, sweep_of
 
 NAME_LIMIT, SUFFIX, FINALISTS = 100, "-best", "-finalists"
 """How long a sweep's name may be, and what the winner's, or that of the best of each method, ends with."""

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from raysweep.cli import app
 from raysweep.document import Document
-from raysweep.sweepfile import ComparingSweep, check_sweep
+from raysweep.schema import ComparingSweep
+from raysweep.sweepfile import check_sweep
 
 ROOT = Path(__file__).parent.parent
 

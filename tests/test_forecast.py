@@ -9,7 +9,8 @@ import torch
 from raysweep.engine.workload import Workload
 from raysweep.forecast import forecast, planned
 from raysweep.preflight import workload_spec
-from raysweep.sweepfile import Sweep, load_sweep
+from raysweep.schema import Sweep
+from raysweep.sweepfile import load_sweep
 
 
 def sweep(jobs: Path, *overrides: str) -> Sweep:

@@ -8,7 +8,8 @@ import pytest
 
 from raysweep.errors import InputError
 from raysweep.preflight import check_space
-from raysweep.sweepfile import Sweep, load_sweep
+from raysweep.schema import Sweep
+from raysweep.sweepfile import load_sweep
 
 AM = """\
 name: mine
