@@ -16,14 +16,7 @@ from raysweep.search.space import steps_of
 from raysweep.sweepfile import load_sweep
 
 METHODS = ("gradient", "guided_backprop", "lrp", "cam", "occlusion", "mask", "rde", "gfi", "centre")
-FEW = (
-    "examples=2",
-    "slots=2",
-    "space.mask.steps=1",
-    "space.rde.steps=1",
-    "space.gfi.steps=1",
-    "space.occlusion.stride=32",
-)
+FEW = ("examples=2", "slots=2", *(f"space.{name}.steps=1" for name in ("mask", "rde", "gfi")))
 
 
 @pytest.mark.parametrize("method", METHODS)
