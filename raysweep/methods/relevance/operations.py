@@ -130,14 +130,15 @@ def layer_of(module: Any, dims: int) -> Layer:
         dims: of its inputs [B, ...].
     """
     if isinstance(module, nn.Linear):
-        return Layer(functional.linear, module.weight.detach(), _detached(module.bias))
+        return Layer(functional.linear, module.weight.detach(), _detached(module.bias), joint=(-1, 1))
     if isinstance(module, NORMS):
         return _norm(module, (-1, *[1] * (dims - 2)))
     bias = _detached(module.bias)
     bias = None if bias is None else bias.view(-1, *[1] * len(module.kernel_size))
     transposed = next((function for kind, function in TRANSPOSED.items() if isinstance(module, kind)), None)
     if transposed is None:
-        return Layer(lambda x, w: module._conv_forward(x, w, None), module.weight.detach(), bias)
+        joint = (1, 1) if module.groups == 1 else None
+        return Layer(lambda x, w: module._conv_forward(x, w, None), module.weight.detach(), bias, joint)
     options = (module.stride, module.padding, module.output_padding, module.groups, module.dilation)
     return Layer(lambda x, w: transposed(x, w, None, *options), module.weight.detach(), bias)
 

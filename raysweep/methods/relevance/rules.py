@@ -42,11 +42,14 @@ class Layer:
         op: inputs [B, ...] and weights -> outputs [B, ...] without the bias.
         weight: what `op` takes.
         bias: such that it is added to outputs; None without one.
+        joint: the axes of inputs and of the weight along which more inputs, with weights of their own, may lie; None
+            where there are none.
     """
 
     op: Callable[[Tensor, Tensor], Tensor]
     weight: Tensor
     bias: Tensor | None = None
+    joint: tuple[int, int] | None = None
 
     @cached_property
     def positive(self) -> Tensor:
@@ -57,6 +60,12 @@ class Layer:
     def negative(self) -> Tensor:
         """W⁻."""
         return self.weight.clamp_max(0)
+
+    @cached_property
+    def signed(self) -> Tensor:
+        """W⁺ and W⁻ side by side, for two kinds of input side by side."""
+        assert self.joint is not None
+        return torch.cat([self.positive, self.negative], dim=self.joint[1])
 
 
 class Pass:
@@ -170,12 +179,21 @@ def z_plus(step: Step) -> Tensor:
 
 
 def box(step: Step) -> Tensor:
-    """Contributions as seen from the corner of the box that is worst for each output; biases count for nothing."""
+    """Contributions as seen from the corner of the box that is worst for each output; biases count for nothing.
+
+    As (x_i − l_i) w_ij⁺ + (x_i − h_i) w_ij⁻, of which no term is below 0, so that none is lost in a difference.
+    """
     assert step.bounds is not None
-    low, high = (bound.to(step.run.x).expand_as(step.run.x) for bound in step.bounds)
-    lows, highs = Pass(step.layer, low, step.layer.positive), Pass(step.layer, high, step.layer.negative)
-    s = _over(step.relevance, step.run.y - lows.y - highs.y)
-    return step.run.x * step.run.back(s) - low * lows.back(s) - high * highs.back(s)
+    x, layer, relevance = step.run.x, step.layer, step.relevance
+    rise, fall = (x - bound.to(x) for bound in step.bounds)
+    if layer.joint is not None:  # one pass for both
+        axis = layer.joint[0]
+        both = Pass(layer, torch.cat([rise, fall], dim=axis), layer.signed)
+        up, down = (both.x * both.back(_over(relevance, both.y))).chunk(2, dim=axis)
+        return up + down
+    ups, downs = Pass(layer, rise, layer.positive), Pass(layer, fall, layer.negative)
+    s = _over(relevance, ups.y + downs.y)
+    return rise * ups.back(s) + fall * downs.back(s)
 
 
 def _alpha_beta(step: Step, alpha: Tensor) -> Tensor:
