@@ -50,7 +50,7 @@ def open_chapter(journal: Journal, ledger: Ledger, prepared: Prepared) -> None:
             format=FORMAT,
             id=ledger.sweep_id or uuid.uuid4().hex,
             sweep=plain,
-            identity={**ledger.identity, **identity},
+            identity=identity,
             versions=versions(),
             chapter=chapter,
         )
@@ -131,6 +131,10 @@ def refuse_another(ledger: Ledger, identity: dict[str, Any], prepared: Prepared)
     """A name stands for one thing: whatever a result depends on must be as it was."""
     if ledger.sweep is None:
         return
+    for method in (key for key in ledger.identity if key.startswith(CHOICE) and key not in identity):
+        rule = f"must keep {method.removeprefix(CHOICE)}, of which the sweep '{prepared.sweep.name}' has trials"
+        hint = "Narrow its part of the space instead, or give the sweep another name"
+        raise prepared.file.located(SweepConflict(rule, key=CHOICE.rstrip("."), suggestion=hint))
     given = given_numerics(prepared.sweep) if ledger.numerics else {}
     numerics = {name: value for name, value in ledger.first_numerics.items() if name in given}
     shared = ledger.identity.keys() & identity.keys()

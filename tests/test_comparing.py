@@ -199,6 +199,14 @@ def test_the_report_has_the_best_of_each_method(result: SweepResult) -> None:
     assert page.count("explanations by ") == 3
 
 
+def test_a_method_may_join_and_not_leave(folder: Path) -> None:
+    two = {name: COMPARING["method"]["choice"][name] for name in ("gradient", "lrp")}
+    changed = [f"method={{choice: {two}}}", "models={classifier: zoo://fashion/classifier}"]
+    with pytest.raises(SweepConflict, match="must keep rde, of which the sweep 'comparing' has trials") as refused:
+        run(folder / "sweep.yaml", storage=folder, overrides=[*changed, "space={lrp: {alpha: 1, epsilon: 0.1}}"])
+    assert refused.value.key == "method.choice"
+
+
 @pytest.mark.parametrize(
     ("changed", "key"),
     [
