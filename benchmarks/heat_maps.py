@@ -18,6 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as on a host; read when torch is imported
 
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -40,37 +41,36 @@ from raysweep.sweepfile import load_sweep
 CPU = torch.device("cpu")
 
 
-def looped(method: Attribution, configs: list[dict[str, float]], examples: int) -> tuple[Tensor, tuple[float, float]]:
-    """Heat maps [configurations, N, ...] one image at a time, and the seconds that they took, and of the CPUs."""
-    explained, found = method.masking.explained, []
-    assert explained.unit is not None
-    began = time.perf_counter(), time.process_time()
-    for config in configs:
-        values = method.complete(config)
-        for example in range(examples):
-            rows = Rows.of(0, range(example, example + 1), values, method.dtype)
-            sample = explained.first[example : example + 1]
-            heat, _ = method.heat(explained.x[sample], explained.unit[sample], rows)
-            found.append(heat[0])
-    seconds = time.perf_counter() - began[0], time.process_time() - began[1]
-    return torch.stack(found).unflatten(0, (len(configs), examples)), seconds
+Heat = Callable[[int, dict[str, float]], Tensor]
+"""The heat map of an example by a configuration."""
 
 
-def scripted(
-    script: Script, method: Attribution, configs: list[dict[str, float]], examples: int
+def one_by_one(
+    heat: Heat, method: Attribution, configs: list[dict[str, float]], examples: int
 ) -> tuple[Tensor, tuple[float, float]]:
-    """The same by the script."""
-    explained, found = method.masking.explained, []
-    assert explained.unit is not None
+    """Heat maps [configurations, N, ...] one image at a time, and the seconds that they took, and of the CPUs."""
     began = time.perf_counter(), time.process_time()
-    for config in configs:
-        values = method.complete(config)
-        for example in range(examples):
-            sample = int(explained.first[example])
-            image, unit = explained.x[sample : sample + 1], int(explained.unit[sample])
-            found.append(script.heat(image, unit, values["alpha"], values["epsilon"])[0])
+    found = [heat(example, values) for values in map(method.complete, configs) for example in range(examples)]
     seconds = time.perf_counter() - began[0], time.process_time() - began[1]
     return torch.stack(found).detach().unflatten(0, (len(configs), examples)), seconds
+
+
+def of_rules(method: Attribution, example: int, values: dict[str, float]) -> Tensor:
+    """One image's by raysweep's own rules."""
+    explained = method.masking.explained
+    assert explained.unit is not None
+    rows = Rows.of(0, range(example, example + 1), values, method.dtype)
+    sample = explained.first[example : example + 1]
+    return method.heat(explained.x[sample], explained.unit[sample], rows)[0][0]
+
+
+def of_script(script: Script, method: Attribution, example: int, values: dict[str, float]) -> Tensor:
+    """One image's by the script."""
+    explained = method.masking.explained
+    assert explained.unit is not None
+    sample = int(explained.first[example])
+    image, unit = explained.x[sample : sample + 1], int(explained.unit[sample])
+    return script.heat(image, unit, values["alpha"], values["epsilon"])[0]
 
 
 def in_lanes(
@@ -106,15 +106,18 @@ def main() -> None:
     built: list[Any] = workload.methods(cpus(), CPU, "float32")
     count = len(configs) * args.examples
     script = Script(load_model(workload.spec.classifier, key="models.classifier", folder=workload.folder).module)
-    looped(built[0], configs[:1], 4), scripted(script, built[0], configs[:1], 4)
+    rules: Heat = partial(of_rules, built[0])
+    plainly: Heat = partial(of_script, script, built[0])
+    for heat in (rules, plainly):
+        one_by_one(heat, built[0], configs[:1], 4)
     speeds: dict[str, list[tuple[float, float]]] = {"script": [], "loop": []} | {
         f"lanes of {slots}": [] for slots in args.slots
     }
     furthest = {"script": 0.0, "lanes": 0.0}
     for one in range(args.rounds):
-        plain, seconds = scripted(script, built[0], configs, args.examples)
+        plain, seconds = one_by_one(plainly, built[0], configs, args.examples)
         speeds["script"].append((count / seconds[0], count / seconds[1]))
-        alone, seconds = looped(built[0], configs, args.examples)
+        alone, seconds = one_by_one(rules, built[0], configs, args.examples)
         furthest["script"] = max(furthest["script"], apart(plain, alone))
         speeds["loop"].append((count / seconds[0], count / seconds[1]))
         for slots in args.slots:

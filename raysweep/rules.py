@@ -209,8 +209,9 @@ def _check_keys(sweep: SingleSweep) -> None:
     """Each method has its own networks, objectives and keys."""
     method, models = sweep.method, sweep.models
     fill = getattr(method, "fill", None)
+    networks = networks_of(method)
     for role in ("generator", "inpainter", "expert"):
-        needed, given = networks_of(method)[role], getattr(models, role)
+        needed, given = networks[role], getattr(models, role)
         if needed and given is None:
             what = f"{method.name} with fill: {fill}" if role == "inpainter" else method.name
             raise InputError(f"must be given: {what} needs one", key=f"models.{role}")
