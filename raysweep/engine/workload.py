@@ -19,7 +19,7 @@ from raysweep.data.audio import VOCAL, MelSpec
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers import EXPLAINERS
 from raysweep.engine.explainers.samples import label_of
-from raysweep.engine.workload_spec import WorkloadSpec
+from raysweep.engine.workload_spec import WorkloadSpec, classifier_key
 from raysweep.errors import InputError
 from raysweep.methods import Method
 from raysweep.methods.radio import arrays_read
@@ -56,11 +56,9 @@ class Workload:
         self.generator = self._load(spec.generator, "models.generator", generator=True) if spec.generator else None
         self.inpainter = self._load(spec.inpainter, "models.inpainter") if spec.inpainter else None
         self.expert = self._load(spec.expert, "models.expert") if spec.expert else None
-        self.classifier = self._load(spec.classifier, "models.classifier")
-        self.classifiers = {"": self.classifier}
-        if spec.classifiers:
-            named = {name: self._load(source, f"models.classifiers.{name}") for name, source in spec.classifiers}
-            self.classifiers = named
+        named = spec.classifiers or (("", spec.classifier),)
+        self.classifiers = {name: self._load(source, classifier_key(name)) for name, source in named}
+        self.classifier = next(iter(self.classifiers.values()))
         self._judge = self._load(spec.judge, "models.judge") if spec.judge else None
         self.witnesses = {one.name: self._load(one.model, f"models.witnesses.{one.name}") for one in spec.witnesses}
         self.feature_models = {

@@ -88,3 +88,8 @@ class WorkloadSpec:
     def scoring_precision(self) -> str:
         """Of the networks that show and score what was found: never below float32."""
         return "float64" if self.precision == "float64" else "float32"
+
+
+def classifier_key(name: str) -> str:
+    """The sweep file's key of one of several classifiers, or, without a name, of the only one."""
+    return f"models.classifiers.{name}" if name else "models.classifier"

@@ -15,6 +15,7 @@ from torch import Tensor
 from raysweep.data import Dataset
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers.explainer import Explainer, Found
+from raysweep.engine.workload_spec import classifier_key
 from raysweep.errors import InputError
 from raysweep.methods import METHODS, Method
 from raysweep.methods.gan import GanMethod, RealImages
@@ -123,7 +124,8 @@ class GanExplainer(Explainer):
         self._check_images()
         count = len(self.images.classes)
         for name, model in self.workload.classifiers.items():
-            readout, key = Readout(model.module, key=self._key(name)), self._key(name)
+            key = classifier_key(name)
+            readout = Readout(model.module, key=key)
             found = check_data_fit(data, readout, key="data.source", reader=key)
             if found.shape[1] != count:
                 rule = f"must give one score for each of the {count} classes of the images"
@@ -171,9 +173,6 @@ class GanExplainer(Explainer):
             **{name: kept[name].cpu().numpy() for name in GENERATOR if name in kept},
         }
         return Found(target, tensors, numbers, made)
-
-    def _key(self, name: str) -> str:
-        return f"models.classifiers.{name}" if name else "models.classifier"
 
 
 LOSSES = ("generator.", "discriminator.")

@@ -269,6 +269,15 @@ def test_what_does_not_fit_is_refused(make: Make, tmp_path: Path, changes: dict[
         make(**changes)
 
 
+def test_what_is_wrong_with_one_of_several_classifiers_is_said_of_that_one(make: Make) -> None:
+    lost = ModelSource("nets_p:classifier", weights="lost.safetensors")
+    for named in ((("regular", lost), ("other", network())), (("regular", network()), ("other", lost))):
+        with pytest.raises(InputError) as found:
+            make(classifier=named[0][1], classifiers=named)
+        (wrong,) = (name for name, source in named if source is lost)
+        assert found.value.key == f"models.classifiers.{wrong}.weights"
+
+
 def test_the_oracle_is_chosen_by_all_classes_for_it_sees_them(make: Make, tmp_path: Path) -> None:
     found = scored(make(method="probegan_oracle"), tmp_path)
     distances = [found.metrics[f"fd.{name}"] for name in SHAPES]
