@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,17 @@ from raysweep.outcome import SweepResult
 from raysweep.record.checkouts import shown
 from raysweep.record.driver import storage_folder
 from raysweep.terminal import Progress, quiet_output
-from raysweep.words import configured, measured, print_best, print_comparison, print_each, print_explained, print_winner
+from raysweep.words import (
+    configured,
+    measured,
+    print_best,
+    print_comparison,
+    print_each,
+    print_estimate,
+    print_explained,
+    print_plan,
+    print_winner,
+)
 
 app = typer.Typer(
     help="Find the settings under which a neural-network explanation can be trusted.",
@@ -132,7 +143,7 @@ def run(
 @app.command()
 def check(file: Path, storage: Storage = STORAGE, set_: Overrides = None, as_json: Json = False) -> None:
     """Check a sweep file whole and say what it would run."""
-    from raysweep.forecast import forecast
+    from raysweep.forecast import forecast, planned
     from raysweep.preflight import check_source, check_workloads, describe_objectives, located
     from raysweep.sweepfile import load_sweep
 
@@ -140,17 +151,13 @@ def check(file: Path, storage: Storage = STORAGE, set_: Overrides = None, as_jso
     with located(loaded):
         workloads = check_workloads(loaded)
         check_source(loaded.sweep.search.from_, storage)
-    found = forecast(loaded.sweep, workloads)
     if as_json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(forecast(loaded.sweep, workloads), indent=2))
         return
-    for line in (*describe_objectives(next(iter(workloads.values()))), found["numerics"]):
+    for line in describe_objectives(next(iter(workloads.values()))):
         print(line)
-    print(f"trials          {found['trials'] if found['trials'] is not None else 'as many as the budget allows'}")
-    if found["row_steps_unshared"] is not None:
-        print(f"row-steps       {found['row_steps_unshared']:,} asked for, {found['row_steps']:,} after sharing")
-        each = f"{found['seconds_per_row_step'] * 1e6:.0f} µs a row-step here"
-        print(f"estimate        {found['seconds'] / 60:.1f} minutes of stepping ({each})")
+    print_plan(planned(loaded.sweep))
+    print_estimate(forecast(loaded.sweep, workloads, partial(print, flush=True)))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,24 +17,27 @@ if TYPE_CHECKING:
     from raysweep.engine.workload import Workload
 
 
-def forecast(sweep: Sweep, workloads: Mapping[str, Workload]) -> dict[str, Any]:
+def forecast(
+    sweep: Sweep, workloads: Mapping[str, Workload], say: Callable[[str], object] = lambda line: None
+) -> dict[str, Any]:
     """What is planned, the numerics that would be chosen here, seconds a row-step with them, and the product.
 
     Args:
         sweep: what the file says.
         workloads: of each of its methods by name; of one under "".
+        say: is told the numerics of each method, a line as soon as they are known: a slow one takes a minute.
     """
-    configs = furthest(sweep)
-    each = {
-        name: _cost(sweep, name, workload, [config for config in configs if config.get(METHOD, "") == name])
-        for name, workload in workloads.items()
-    }
-    seconds = sum(one.seconds for one in each.values()) if configs else None
-    turns = sum(one.turns for one in each.values())
+    configs, each, lines = furthest(sweep), list[_Cost](), list[str]()
+    for name, workload in workloads.items():
+        each.append(_cost(sweep, name, workload, [config for config in configs if config.get(METHOD, "") == name]))
+        lines.append(f"{name}: {each[-1].numerics}" if name else each[-1].numerics)
+        say(lines[-1])
+    seconds = sum(one.seconds for one in each) if configs else None
+    turns = sum(one.turns for one in each)
     return {
         **planned(sweep),
-        "numerics": "\n".join(f"{name}: {one.numerics}" if name else one.numerics for name, one in each.items()),
-        "seconds_per_row_step": seconds / turns if seconds else max(one.seconds_per_turn for one in each.values()),
+        "numerics": "\n".join(lines),
+        "seconds_per_row_step": seconds / turns if seconds else max(one.seconds_per_turn for one in each),
         "seconds": seconds,
     }
 

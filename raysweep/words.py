@@ -17,6 +17,22 @@ from raysweep.record.store import has_store
 from raysweep.record.trial import Reading
 
 
+def print_plan(plan: dict[str, Any]) -> None:
+    """Print what `check` knows before a step is timed, so that nobody waits to hear that the file is right."""
+    trials = plan["trials"] if plan["trials"] is not None else "as many as the budget allows"
+    print(f"trials          {trials}", flush=True)
+    if plan["row_steps_unshared"] is not None:
+        asked, shared = plan["row_steps_unshared"], plan["row_steps"]
+        print(f"row-steps       {asked:,} asked for, {shared:,} after sharing", flush=True)
+
+
+def print_estimate(forecast: dict[str, Any]) -> None:
+    """Print how long the stepping would take on this machine, where it is known how much there is."""
+    if forecast["seconds"] is not None:
+        each = f"{forecast['seconds_per_row_step'] * 1e6:.0f} µs a row-step here"
+        print(f"estimate        {forecast['seconds'] / 60:.1f} minutes of stepping ({each})")
+
+
 def print_best(result: SweepResult, where: str) -> None:
     """Print the winner of a sweep that has ended, and what to do next; `where` is the option that names the storage."""
     found = result.best_json()

@@ -57,7 +57,9 @@ def test_row_steps_of_a_sampled_search_are_open(jobs: Path) -> None:
 def test_the_estimate_is_measured_here_and_leaves_torch_as_it_was(jobs: Path) -> None:
     file = load_sweep(jobs / "quickstart.yaml", GRID)
     threads = torch.get_num_threads()
-    found = forecast(file.sweep, {"": Workload(workload_spec(file))})
+    said = list[str]()
+    found = forecast(file.sweep, {"": Workload(workload_spec(file))}, said.append)
+    assert said == [found["numerics"]]
     assert torch.get_num_threads() == threads
     assert 0 < found["seconds_per_row_step"] < 1
     assert found["numerics"].startswith("numerics: ")
