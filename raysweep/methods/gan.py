@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -16,6 +15,7 @@ from raysweep.methods.flat import Flat
 from raysweep.methods.method import Method, Rows, State
 from raysweep.methods.noise import fresh_normal
 from raysweep.models.biggan import Generator
+from raysweep.models.spectral import converge
 
 STANDING, STANDING_BATCH = 16, 64
 """Batches that the generator's batch statistics are the mean of, when it is looked at, and images of each."""
@@ -39,8 +39,10 @@ class RealImages:
     high: float = 1.0
 
     def without(self, target: int) -> RealImages:
-        """The images of all other classes."""
+        """The images of all other classes: these themselves where there are no others, so that lanes share them."""
         kept = self.y != target
+        if kept.all():
+            return self
         return RealImages(self.x[kept], self.y[kept], self.classes, self.low, self.high)
 
     def to(self, device: torch.device) -> RealImages:
@@ -90,21 +92,25 @@ class GanMethod(Method):
         """The state of one row before its first step."""
 
     def looked_at(self, kept: dict[str, Tensor]) -> Generator:
-        """The generator, ready to make images each for itself: its batch statistics are those of what it has learnt.
+        """The generator, ready to make images each for itself, its spectral norms and batch statistics its own.
 
         Args:
             kept: of one row.
         """
         (shape,) = kept["shape"].tolist()
-        flat = self._generators(*shape)
+        flat = self._generator(*shape)  # not the one that training goes on with
         parameters = kept["generator"][0].to(self.images.x.device, self.dtype, copy=True)
         flat.load(parameters, flat.start(torch.zeros, torch.ones)[1], learns=False)
+        converge(flat.module)
+        for one in flat.module.modules():
+            if isinstance(one, nn.BatchNorm2d):
+                one.momentum = None  # each batch counts as much as any other
         made = torch.tensor(self.made, device=parameters.device)
-        with torch.no_grad(), _cumulative(flat.module) as generator:
+        with torch.no_grad():
             for index in range(STANDING):
                 key = (torch.tensor([index], device=parameters.device),)
                 z = self.latents(key, STANDING_BATCH, shape[1])
-                generator(z, made[torch.arange(STANDING_BATCH, device=z.device) % len(made)])
+                flat.module(z, made[torch.arange(STANDING_BATCH, device=z.device) % len(made)])
         return flat.module.eval()
 
     def images_of(
@@ -147,18 +153,6 @@ class GanMethod(Method):
         channels, size = self.images.x.shape[1:3]
         made = Generator(self.classes, size, channels, width, latent, embedding, self.mixed)
         return Flat(made.to(self.images.x.device, self.dtype))
-
-
-@contextmanager
-def _cumulative(generator: Generator) -> Iterator[Generator]:
-    """Batch statistics begin anew, and each batch counts as much as any other."""
-    norms = [one for one in generator.modules() if isinstance(one, nn.BatchNorm2d)]
-    for one in norms:
-        one.reset_running_stats()
-        one.momentum = None
-    yield generator.train()
-    for one in norms:
-        one.momentum = 0.1
 
 
 def _row(rows: Rows, index: int) -> Rows:

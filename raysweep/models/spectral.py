@@ -53,6 +53,17 @@ class SpectralEmbedding(nn.Embedding):
         return functional.embedding(y, normalised(self))
 
 
+def converge(network: nn.Module) -> None:
+    """Let every such layer of a network know its largest singular value exactly, as training comes near to it.
+
+    For weights that were not trained themselves, as an average is not: their vectors are not those of any training.
+    """
+    for layer in network.modules():
+        if isinstance(layer, SpectralConv2d | SpectralLinear | SpectralEmbedding):
+            matrix = layer.weight.detach().flatten(1).double()
+            layer.u.copy_(torch.linalg.svd(matrix, full_matrices=False).U[:, 0])
+
+
 def normalised(layer: SpectralConv2d | SpectralLinear | SpectralEmbedding) -> Tensor:
     """A layer's weight over its largest singular value, as far as that is known from `u` [out]."""
     matrix = layer.weight.flatten(1)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from raysweep.engine.engine import Engine
 from raysweep.engine.row_store import RowStore
 from raysweep.engine.trajectory import TrajectoryId, kept
+from raysweep.errors import TrialFailed
 from raysweep.methods import Rows
 from raysweep.methods.gan import RealImages
 from raysweep.methods.method import State
@@ -279,6 +280,20 @@ def test_a_training_killed_between_milestones_goes_on_bitwise_from_where_it_was_
         assert torch.equal(found[0][name], value), name
 
 
+def test_a_step_that_makes_numbers_of_no_use_is_not_kept(tmp_path: Path) -> None:
+    store, found = RowStore(tmp_path), list[Any]()
+    one = method(dtype=torch.float32)
+    one.classifiers[0][1].weight.mul_(1e4)
+    engine = Engine([one], 1, store=store, passing=0.0)
+    values = {**VALUES, "classifier_weight": 3e38}  # each loss is a number, and the gradient of their sum is not
+    engine.advance("a", values, 7, range(1), 9, found.append)
+    engine.run()
+    store.settled().result()
+    assert isinstance(found[0], TrialFailed)
+    assert "the update is not finite at step 0" in str(found[0])
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_trials_of_any_width_take_turns_in_one_lane() -> None:
     engine, found = Engine([method(dtype=torch.float32)], 1), dict[float, Any]()
     for width in (1.0, 2.0):
@@ -308,6 +323,40 @@ def test_a_classifier_is_chosen_by_a_hyper_parameter() -> None:
     second = ProbeGan(images(), [classifier(seed=5)], TARGET, dtype=torch.float64)
     assert torch.equal(trained(both, 2, classifier=1.0)["generator"], trained(second, 2)["generator"])
     assert not torch.equal(trained(both, 2)["generator"], trained(second, 2)["generator"])
+
+
+def test_the_average_generator_is_looked_at_with_spectral_norms_of_its_own_weights() -> None:
+    one = method()
+    state = trained(one, 4)
+    found, plain = kept(state), Generator(CLASSES, 28, 1, 1, 12, 4).double()
+    _copy(found["generator"][0], [value for _, value in plain.named_parameters()])
+    z = one.latents((torch.tensor([0]),), 64, 12)
+    y = torch.arange(64) % CLASSES
+    for _ in range(2000):  # every pass is one power iteration
+        plain(z[:1], y[:1])
+    for norm in plain.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.reset_running_stats()
+    batches = [(one.latents((torch.tensor([index]),), 64, 12), y) for index in range(16)]
+    for count, (z, y) in enumerate(batches, start=1):
+        for norm in plain.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.momentum = 1 / count
+        plain(z, y)
+    z = torch.randn(5, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(one.looked_at(found)(z, y[:5]), plain.eval()(z, y[:5]), rtol=0, atol=1e-6)
+
+
+def test_looking_at_a_training_does_not_change_how_it_goes_on() -> None:
+    one, other = method(), method()
+    state = one.begin(rows_at(one, 0))
+    alone = other.begin(rows_at(other, 0))
+    for step in range(4):
+        state = one.turn(state, {}, rows_at(one, step), fresh=False).state
+        one.explain(kept(state))
+        alone = other.turn(alone, {}, rows_at(other, step), fresh=False).state
+    for name, value in alone.items():
+        assert torch.equal(state[name], value), name
 
 
 def test_images_are_each_their_own_and_in_the_datas_range() -> None:
