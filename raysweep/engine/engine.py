@@ -7,6 +7,7 @@ their segments began, so a lane stays full while there is work (continuous batch
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -342,4 +343,5 @@ def _reason(error: Exception) -> str:
 def _non_finite(failure: NonFinite) -> TrialFailed:
     example = failure.occupant.segment.trajectory.examples[failure.occupant.index]
     seen = ", ".join(f"{name} {value:g}" for name, value in failure.seen.items())
-    return TrialFailed(f"the loss is not finite at step {failure.step}, example {example} ({seen})")
+    what = "the update" if all(map(math.isfinite, failure.seen.values())) else "the loss"
+    return TrialFailed(f"{what} is not finite at step {failure.step}, example {example} ({seen})")

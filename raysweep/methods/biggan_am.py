@@ -76,7 +76,7 @@ class BigGanAm(GanMethod):
                 embedding, gradient, state["first"], state["second"], rows["lr"], rows.step
             )
             seen = {"generator.classifier": loss.detach()[None]}
-            finite = torch.isfinite(loss)[None]
+            finite = (torch.isfinite(loss) & torch.isfinite(embedding).all())[None]
             kept = {"kept.embedding": _within(embedding, rows), "kept.generator.classifier": loss.detach()[None]}
         stepped = {**state, "embedding": embedding, "first": first, "second": second, **kept}
         return Turn(stepped, {}, None, None if finite.all() else finite, seen)

@@ -103,7 +103,8 @@ class ProbeGan(GanMethod):
         state |= _updated(state, "generator", generator.gradient(loss), rows.step, rows)
         losses = {name: value.detach()[None] for name, value in {**losses, **seen}.items()}
         state |= self._averaged(state, losses, rows)
-        finite = torch.stack([torch.isfinite(value) for value in losses.values()]).all(dim=0)
+        found = (*losses.values(), state["generator"], state["discriminator"])
+        finite = torch.stack([torch.isfinite(value).all() for value in found]).all()[None]
         return Turn(state, {}, None, None if finite.all() else finite, losses)
 
     def discriminator_loss(
