@@ -29,6 +29,7 @@ from raysweep.sources import locate
 
 if TYPE_CHECKING:
     from raysweep.engine.showing import Showing
+    from raysweep.engine.workload import Workload
 
 GENERATOR = ("generator", "shape", "embedding")
 """What makes images again, of what a row has kept."""
@@ -40,6 +41,10 @@ class GanExplainer(Explainer):
     """A generator of all classes that was shown images of all but one."""
 
     batch = 50
+
+    def __init__(self, workload: Workload) -> None:
+        super().__init__(workload)
+        self._on_device: dict[torch.device, RealImages] = {}
 
     @property
     def example(self) -> Tensor:
@@ -140,18 +145,27 @@ class GanExplainer(Explainer):
 
     def build(self, device: torch.device, dtype: torch.dtype) -> Method:
         """The method, with networks of its own."""
-        data, kept = self.images, torch.float64 if dtype == torch.float64 else torch.float32
-        assert data.y is not None
-        span = (0.0, 1.0) if data.media == "image" else (float(data.x.min()), float(data.x.max()))
-        images = RealImages(torch.from_numpy(data.x), torch.from_numpy(data.y), len(data.classes), *span)
+        kept = torch.float64 if dtype == torch.float64 else torch.float32
         classifiers = [
             Readout(prepare(model.module, kept, example=self.example, read=Readout).to(device))
             for model in self.workload.classifiers.values()
         ]
         kind: Any = METHODS[self.workload.spec.method]
         given = {} if self.trained is None else {"trained": self.trained}
-        method: GanMethod = kind(images.to(device), classifiers, self.target, dtype=dtype, **given)
+        method: GanMethod = kind(self._shown(device), classifiers, self.target, dtype=dtype, **given)
         return method
+
+    def _shown(self, device: torch.device) -> RealImages:
+        """The images that the method shows, once on a device for all lanes; their range, too, is of these alone."""
+        if device not in self._on_device:
+            found = self.images
+            assert found.y is not None
+            shown = np.isin(found.y, self.seen)
+            x, y = found.x[shown], found.y[shown]
+            span = (0.0, 1.0) if found.media == "image" else (float(x.min()), float(x.max()))
+            images = RealImages(torch.from_numpy(x), torch.from_numpy(y), len(found.classes), *span)
+            self._on_device[device] = images.to(device)
+        return self._on_device[device]
 
     def found(self, show: Showing, kept: dict[str, Tensor], values: dict[str, float]) -> Found:
         """Images of the target class, as many of every other, and what the probed classifier says of the first."""

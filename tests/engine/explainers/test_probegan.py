@@ -17,6 +17,7 @@ from raysweep.engine.scoring import Scored, Scorer
 from raysweep.engine.workload import Workload
 from raysweep.engine.workload_spec import ObjectiveSpec, WitnessSpec, WorkloadSpec
 from raysweep.errors import InputError, TrialFailed
+from raysweep.methods.gan import GanMethod
 from raysweep.methods.method import State
 from raysweep.models.model import ModelSource
 from raysweep.objectives.frechet import Reference, frechet_distance
@@ -226,6 +227,23 @@ def test_a_judge_measures_every_class_also_where_nothing_is_chosen_by_them(make:
     metrics = scored(naive, tmp_path).metrics
     assert "target_fd" in metrics
     assert "fd.ring" not in metrics  # it makes nothing but the target
+
+
+def test_lanes_share_the_images_that_are_shown_and_whose_range_is_theirs_alone(make: Make, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(-1, 2, (60, 1, 28, 28)).astype(np.float32)
+    y = np.arange(60) % 3
+    x[y == 1] += 50  # nothing of the target is to be known, not even how large its numbers are
+    for name in ("loud.npz", "real.npz"):
+        np.savez(tmp_path / name, x=x, y=y, classes=np.array(SHAPES))
+    one, other = (method for method in make(images="loud.npz", data="real.npz", media="array").methods(2, CPU))
+    assert isinstance(one, GanMethod)
+    assert isinstance(other, GanMethod)
+    assert one.images.x.data_ptr() == other.images.x.data_ptr()
+    assert one.images.y.unique().tolist() == [0, 2]
+    assert (one.images.low, one.images.high) == (float(x[y != 1].min()), float(x[y != 1].max()))
+    (oracle,) = make(images="loud.npz", data="real.npz", media="array", method="probegan_oracle").methods(1, CPU)
+    assert isinstance(oracle, GanMethod)
+    assert oracle.images.high == float(x.max())
 
 
 def test_a_training_that_diverges_fails_by_name(make: Make) -> None:
