@@ -45,6 +45,10 @@ PER_ROW = {
 """Objectives that are a mean of the examples' own numbers, in words."""
 
 
+MOST = 1e38
+"""Of a hyper-parameter: float32 ends soon after."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A sweep of which everything holds.
@@ -190,6 +194,8 @@ def check_values(domain: Domain, bound: Bound, key: str) -> None:
             raise InputError("must be a number", key=key, value=value)
         if not bound.holds(value):
             raise InputError(str(bound), key=key, value=value)
+        if not bound.whole and abs(value) > MOST:
+            raise InputError(f"must be at most {MOST:g}: rows are stepped in float32", key=key, value=value)
 
 
 def check_whole(domain: Domain, key: str) -> None:

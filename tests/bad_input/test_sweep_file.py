@@ -37,6 +37,7 @@ def test_an_empty_choice(changed: Refusal) -> None:
 @pytest.mark.parametrize(
     ("lr", "message"),
     [
+        ("[0.1, 1e39]", "sweep.yaml:15: space.lr: must be at most 1e+38: rows are stepped in float32 (found 1e+39)"),
         ("[0.1, 0]", "sweep.yaml:15: space.lr: must be above 0 (found 0.0)"),
         ("\n    - 0.1\n    - -0.01", "sweep.yaml:17: space.lr: must be above 0 (found -0.01)"),
     ],
