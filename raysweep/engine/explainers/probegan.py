@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -92,22 +93,28 @@ class GanExplainer(Explainer):
         return self.workload.images
 
     def _check_images(self) -> None:
-        found = self.images
+        found, data = self.images, self.workload.data
         check_images(tuple(found.x.shape[1:]), "images.source")
-        for key, one in (("images.source", found), ("data.source", self.workload.data)):
+        for key, one in (("images.source", found), ("data.source", data)):
             if one.y is None:
                 raise InputError("must have labels: the generator makes classes", key=key)
-            missing = sorted(set(range(len(one.classes))) - set(np.unique(one.y).tolist()))
-            if missing:
-                rule = "must have samples of every class, and has none of this one"
-                raise InputError(rule, key=key, value=one.classes[missing[0]])
-        data = self.workload.data
         if found.classes != data.classes:
             rule = f"must have the classes of data, {', '.join(data.classes)}"
-            raise InputError(rule, key="images.source", value=", ".join(found.classes))
+            hint = "A class without samples has a name too: save them as .npz with the `classes` of data"
+            raise InputError(rule, key="images.source", value=", ".join(found.classes), suggestion=hint)
+        shows = "every class" if self.target in self.seen else "every class but the target"
+        _check_counts(found, self.seen, 1, f"must have samples of {shows}", "images.source")
+        every = range(len(data.classes))
+        _check_counts(data, every, 2, "must have at least 2 samples of every class, to compare with", "data.source")
         if found.x.shape[1:] != data.x.shape[1:]:
             rule = f"must have samples of the shape of data, {list(data.x.shape[1:])}"
             raise InputError(rule, key="images.source", value=list(found.x.shape[1:]))
+        if found.media != "image":
+            assert found.y is not None
+            shown = found.x[np.isin(found.y, self.seen)]
+            if shown.min() == shown.max():
+                rule = "must hold more than one number in the classes that are shown, for what is made has their range"
+                raise InputError(rule, key="images.source", value=float(shown.min()))
 
     @cached_property
     def target(self) -> int:
@@ -187,6 +194,16 @@ class GanExplainer(Explainer):
             **{name: kept[name].cpu().numpy() for name in GENERATOR if name in kept},
         }
         return Found(target, tensors, numbers, made)
+
+
+def _check_counts(one: Dataset, labels: Iterable[int], least: int, rule: str, key: str) -> None:
+    """Whether there are so many samples of each of some classes."""
+    assert one.y is not None
+    counts = np.bincount(one.y, minlength=len(one.classes))
+    for label in labels:
+        if counts[label] < least:
+            few = f"{rule}, and has {counts[label] or 'none'} of this one"
+            raise InputError(few, key=key, value=one.classes[label])
 
 
 LOSSES = ("generator.", "discriminator.")

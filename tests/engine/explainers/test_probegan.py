@@ -270,7 +270,12 @@ def test_which_images_train_and_which_classifiers_are_probed_is_part_of_the_iden
         ({"classifier": network(outputs=4)}, "one score for each of the 3 classes"),
         ({"classifier": network("squashed")}, "softmax"),
         ({"target": "star"}, "must be one of the classes"),
-        ({"images": "few.npz"}, "samples of every class.*dot"),
+        ({"images": "few.npz"}, "samples of every class but the target.*dot"),
+        ({"images": "without.npz", "method": "probegan_oracle"}, "samples of every class.*bar"),
+        ({"images": "unsaid.npz"}, "the classes of data, ring, bar, dot .*has a name too"),
+        ({"data": "few.npz"}, "at least 2 samples of every class.*none of this one.*dot"),
+        ({"data": "one.npz"}, "at least 2 samples of every class.*1 of this one.*ring"),
+        ({"images": "flat.npz", "media": "array"}, "images.source: must hold more than one number.*found 0.5"),
         ({"images": "others.npz"}, "the classes of data, ring, bar, dot"),
         ({"images": "large.npz"}, "28 to 64 pixels"),
         ({"images": "wide.npz"}, "the shape of data"),
@@ -279,12 +284,35 @@ def test_which_images_train_and_which_classifiers_are_probed_is_part_of_the_iden
 )
 def test_what_does_not_fit_is_refused(make: Make, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     images(tmp_path / "few.npz", y=np.arange(60) % 2)
+    images(tmp_path / "without.npz", y=np.arange(60) % 2 * 2)
+    images(tmp_path / "unsaid.npz", y=np.arange(60) % 2, classes=SHAPES[:2])
+    images(tmp_path / "one.npz", y=np.arange(60).clip(0, 2))
+    flat = np.where(np.arange(60) % 3 == 1, np.arange(60), 0.5)  # but for the target
+    np.savez(
+        tmp_path / "flat.npz",
+        x=np.broadcast_to(flat[:, None, None, None], (60, 1, 28, 28)).astype(np.float32),
+        y=np.arange(60) % 3,
+        classes=np.array(SHAPES),
+    )
     images(tmp_path / "others.npz", classes=("ring", "dot", "bar"))
     images(tmp_path / "large.npz", size=72)
     images(tmp_path / "wide.npz", size=32)
     np.savez(tmp_path / "unnamed.npz", x=np.zeros((9, 1, 28, 28), dtype=np.float32))
     with pytest.raises(InputError, match=message):
         make(**changes)
+
+
+def test_images_without_the_target_train_the_same_generator(make: Make, tmp_path: Path) -> None:
+    whole = trained(make())
+    with np.load(tmp_path / "train.npz") as stored:
+        arrays = dict(stored)
+    kept = arrays["y"] != 1
+    np.savez(tmp_path / "without.npz", x=arrays["x"][kept], y=arrays["y"][kept], classes=arrays["classes"])
+    workload = make(images="without.npz")
+    without = trained(workload)
+    assert without.keys() == whole.keys()
+    assert all(torch.equal(without[name], whole[name]) for name in whole)
+    assert Scorer(workload, 1, CPU, tmp_path).score(without, VALUES).tensors["unseen"].tolist() == [False, True, False]
 
 
 def test_what_is_wrong_with_one_of_several_classifiers_is_said_of_that_one(make: Make) -> None:
