@@ -15,7 +15,7 @@ import yaml
 
 from raysweep.champion import FILES, carry
 from raysweep.data.load import load_data
-from raysweep.engine.explainers.probegan import GENERATOR
+from raysweep.engine.explainers.probegan import WINNER
 from raysweep.errors import InputError
 from raysweep.methods import METHODS
 from raysweep.objectives.preference import KNEE
@@ -83,11 +83,11 @@ def write_finalists(result: SweepResult, path: Path) -> Path:
 
 
 def trained_tensors(result: SweepResult) -> dict[str, Any]:
-    """The generator of the winner of a sweep that trains."""
+    """The generator of the winner of a sweep that trains, and which classes it was never shown."""
     found = result.tensors(result.best) if result.best else {}
     if not found:
         raise InputError("the winner's generator is not there any more", value=result.name)
-    return {name: found[name] for name in GENERATOR if name in found}
+    return {name: found[name] for name in WINNER if name in found}
 
 
 def best_text(result: SweepResult, document: dict[str, Any], *remarks: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.explain import explain
@@ -93,6 +94,9 @@ def test_the_winners_generator_goes_with_it_wherever_it_is_explained(result: Swe
     known = result.tensors(best)["explanation"]
     found = explain(write_best(result, tmp_path / "best.yaml"), 5, 2)["explanation"]
     np.testing.assert_array_equal(found, known[2:7])
+    with safe_open(tmp_path / "best.safetensors", "np") as beside:
+        names = check_workload(load_sweep(tmp_path / "best.yaml")).data.classes
+        assert [name for name, unseen in zip(names, beside.get_tensor("unseen"), strict=True) if unseen] == ["sneaker"]
     champion = pack_champion(result, tmp_path / "champion")
     np.testing.assert_array_equal(explain(champion / "best.yaml", 3)["explanation"], known[:3])
 

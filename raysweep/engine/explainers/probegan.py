@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from raysweep.data import Dataset
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers.explainer import Explainer, Found
+from raysweep.engine.explainers.trained import check_generator, check_unseen, read_trained
 from raysweep.engine.workload_spec import classifier_key
 from raysweep.errors import InputError
 from raysweep.methods import METHODS, Method
@@ -26,7 +25,6 @@ from raysweep.models.independence import check_rows_independent
 from raysweep.models.prepare import prepare
 from raysweep.models.readout import Readout
 from raysweep.models.squashed import check_unsquashed
-from raysweep.sources import locate
 
 if TYPE_CHECKING:
     from raysweep.engine.showing import Showing
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
 
 GENERATOR = ("generator", "shape", "embedding")
 """What makes images again, of what a row has kept."""
+WINNER = (*GENERATOR, "unseen")
+"""What is written of a winner: that, and which classes its generator was never shown."""
 SHEET = 12
 """Images of each class that are kept for people."""
 
@@ -64,18 +64,14 @@ class GanExplainer(Explainer):
     @cached_property
     def trained(self) -> dict[str, Tensor] | None:
         """The generator that the method searches in, as another sweep has kept it; None where it trains its own."""
-        name, key = self.workload.spec.trained, "method.trained"
-        if name is None:
+        if self._trained_file is None:
             return None
-        path = locate(name, folder=self.workload.folder, key=key)
-        try:
-            found = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"cannot be read: {error}", key=key, value=name) from None
-        if not {"generator", "shape"} <= found.keys():
-            rule = "must be the generator of a winner, as raysweep best -o writes it"
-            raise InputError(rule, key=key, value=name)
-        return {part: found[part] for part in ("generator", "shape")}
+        return {part: self._trained_file[part] for part in ("generator", "shape")}
+
+    @cached_property
+    def _trained_file(self) -> dict[str, Tensor] | None:
+        name = self.workload.spec.trained
+        return None if name is None else read_trained(name, self.workload.folder)
 
     @property
     def real(self) -> np.ndarray:
@@ -148,7 +144,10 @@ class GanExplainer(Explainer):
             check_unsquashed(readout, data, key=key)
             check_rows_independent(readout, self.example, key=key)
             check_gradient(readout, self.example, key=key)
-        _ = self.target, self.trained
+        if self._trained_file is not None:
+            assert self.workload.spec.trained is not None
+            check_unseen(self._trained_file, self.workload.spec.trained, self.images.classes, self.target)
+            check_generator(self._trained_file, count, tuple(self.images.x.shape[1:]))
 
     def build(self, device: torch.device, dtype: torch.dtype) -> Method:
         """The method, with networks of its own."""
