@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from raysweep.data.dataset import class_unit
 from raysweep.data.load import load_arrays, load_data
 from raysweep.methods import METHODS
 from raysweep.methods.radio import arrays_read
@@ -62,7 +63,8 @@ def carry(document: dict[str, Any], media: str, home: Path, folder: Path) -> dic
             else _stand_in(document["data"], media, home, folder)
         )
     if not document.get("images", {"source": SCHEME})["source"].startswith(SCHEME):
-        document["images"] = _stand_in(document["images"], media, home, folder, "images")
+        hidden = None if METHODS[method["name"]].shows_target else document["target"]["class"]
+        document["images"] = _stand_in(document["images"], media, home, folder, "images", hidden)
     return document
 
 
@@ -82,24 +84,30 @@ def _whole(data: dict[str, Any], arrays_too: Sequence[str], home: Path, folder: 
     return {"source": source, "media": known.media}
 
 
-def _stand_in(data: dict[str, Any], media: str, home: Path, folder: Path, key: str = "data") -> dict[str, Any]:
+def _stand_in(
+    data: dict[str, Any], media: str, home: Path, folder: Path, key: str = "data", hidden: str | int | None = None
+) -> dict[str, Any]:
     """Two flat samples with the classes of the data: what tells the unit that a class stands for, and no more.
 
-    One is as low as any of the data, the other as high.
+    One is as low as any of the data, the other as high, but for those of the class `hidden`.
 
     The data themselves may be large or private, and only scoring compares with them.
     """
     known = load_data(data["source"], folder=home, key=f"{key}.source", media=data.get("media"))
-    source = f"{FILES}/classes-of-{key}.npz"
-    shape = known.x.shape[1:]
-    mel: dict[str, Any] = {} if known.mel is None else {"mel": known.mel.numbers}
-    np.savez(
-        folder / source,
-        **mel,
-        x=np.stack([np.full(shape, one, dtype=known.x.dtype) for one in (known.x.min(), known.x.max())]),
-        classes=np.array(known.classes, dtype=str),
-    )
+    source, x, arrays = f"{FILES}/classes-of-{key}.npz", known.x, dict[str, Any]()
+    if key == "images" and known.y is not None:
+        shown = np.ones(len(x), dtype=bool) if hidden is None else known.y != _label(hidden, known.classes)
+        x, arrays["y"] = x[shown], known.y[shown][:1].repeat(2)
+    if known.mel is not None:
+        arrays["mel"] = known.mel.numbers
+    flat = np.stack([np.full(x.shape[1:], one, dtype=x.dtype) for one in (x.min(), x.max())])
+    np.savez(folder / source, **arrays, x=flat, classes=np.array(known.classes, dtype=str))
     return {"source": source, "media": known.media if media == "image" else media}
+
+
+def _label(name: str | int, classes: Sequence[str]) -> int:
+    """The index of the class that a method is never shown."""
+    return class_unit(name, classes, len(classes), "target.class")
 
 
 def _named_files(networks: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -11,9 +11,12 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from raysweep.champion import carry
 from raysweep.engine.engine import Engine
 from raysweep.engine.explainers.probegan import WINNER, GanExplainer
 from raysweep.engine.scoring import Scored, Scorer
+from raysweep.engine.showing import Showing
+from raysweep.engine.trajectory import kept
 from raysweep.engine.workload import Workload
 from raysweep.engine.workload_spec import ObjectiveSpec, WitnessSpec, WorkloadSpec
 from raysweep.errors import InputError, TrialFailed
@@ -66,7 +69,7 @@ def make(tmp_path: Path) -> Make:
     images(tmp_path / "train.npz")
     images(tmp_path / "test.npz", seed=1)
 
-    def build(**changes: Any) -> Workload:
+    def build(checked: bool = True, **changes: Any) -> Workload:
         keys: dict[str, Any] = {
             "method": "probegan",
             "options": {},
@@ -86,7 +89,8 @@ def make(tmp_path: Path) -> Make:
             "folder": str(tmp_path),
         }
         workload = Workload(WorkloadSpec(**(keys | changes)))
-        workload.check()
+        if checked:
+            workload.check()
         return workload
 
     return build
@@ -311,6 +315,31 @@ def test_lanes_share_the_images_that_are_shown_and_whose_range_is_theirs_alone(m
     (oracle,) = make(images="loud.npz", data="real.npz", media="array", method="probegan_oracle").methods(1, CPU)
     assert isinstance(oracle, GanMethod)
     assert oracle.images.high == float(x.max())
+
+
+@pytest.mark.parametrize("kind", ["probegan", "probegan_oracle"])
+def test_a_champion_makes_the_same_images_without_the_users_own(make: Make, tmp_path: Path, kind: str) -> None:
+    x = np.random.default_rng(0).uniform(-1, 2, (60, 1, 28, 28)).astype(np.float32)
+    x[1::3] += 50
+    np.savez(tmp_path / "own.npz", x=x, y=np.arange(60) % 3, classes=np.array(SHAPES))
+    own = {"source": "own.npz", "media": "array"}
+    workload = make(method=kind, images="own.npz", data="own.npz", media="array")
+    state = kept(trained(workload))
+    document = {
+        "method": {"name": kind},
+        "models": {"classifier": {"source": "nets_p:classifier"}},
+        "data": own,
+        "images": own,
+        "target": {"class": "bar"},
+    }
+    folder = tmp_path / "champion"
+    carried = carry(document, "array", tmp_path, folder)
+    sources = {role: carried[role]["source"] for role in ("data", "images")}
+    again = make(checked=False, method=kind, media="array", folder=str(folder), judge=None, objectives=(), **sources)
+    again.explainer.check(None)
+    assert len(again.images.x) == 2
+    one, other = (Showing(each, 1, CPU).found(state, VALUES | {"classifier": 0.0}) for each in (workload, again))
+    np.testing.assert_array_equal(one.explanation, other.explanation)
 
 
 def test_a_training_that_diverges_fails_by_name(make: Make) -> None:
