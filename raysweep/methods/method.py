@@ -77,7 +77,8 @@ class Bound:
         open: it is neither of them.
         whole: it is an integer.
         default: what it is where a sweep file says nothing; None: it must say it.
-        usual: a value to try a method's speed and precision with.
+        usual: a value to try a method's speed and precision with, where 0.01, or of whole numbers the default or else
+            the least, will not do.
     """
 
     low: float
@@ -85,7 +86,20 @@ class Bound:
     open: bool = False
     whole: bool = False
     default: float | None = None
-    usual: float = 0.01
+    usual: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.whole and not float(self.tried).is_integer():
+            raise ValueError(f"the usual value of a whole number must be whole (found {self.tried})")
+
+    @property
+    def tried(self) -> float:
+        """What a method's speed and precision are tried with."""
+        if self.usual is not None:
+            return self.usual
+        if self.whole:
+            return self.low if self.default is None else self.default
+        return 0.01
 
     def holds(self, value: float) -> bool:
         """Whether `value` lies within."""
@@ -155,7 +169,7 @@ class Method(ABC):
     @property
     def usual_values(self) -> dict[str, float]:
         """A configuration to try it with."""
-        return {name: bound.usual for name, bound in self.hyperparameters.items()}
+        return {name: bound.tried for name, bound in self.hyperparameters.items()}
 
     def turns(self, values: Mapping[str, float], steps: int) -> int:
         """How many turns a row of a configuration takes for so many steps, at most."""

@@ -12,6 +12,8 @@ import torch
 
 from raysweep.engine.numerics import MARGIN, Agreement, _fastest, agree, choose
 from raysweep.engine.workload import Workload
+from raysweep.methods import METHODS, Method
+from raysweep.methods.method import Bound
 from raysweep.models.model import ModelSource
 from tests.engine.specs import FASHION
 
@@ -146,3 +148,19 @@ def test_wide_lanes_are_not_chosen_where_their_slots_would_be_empty() -> None:
     seconds = {("float32", 16): 1.0, ("float32", 32): 0.7}
     assert _fastest(seconds, {16: 1.0, 32: 1.0}) == ("float32", 32)
     assert _fastest(seconds, {16: 1.0, 32: 0.7}) == ("float32", 16)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_usual_values_are_ones_that_a_hyper_parameter_can_have(method: type[Method]) -> None:
+    for name, bound in method.hyperparameters.items():
+        assert bound.holds(bound.tried), name
+        assert float(bound.tried).is_integer() or not bound.whole, name
+
+
+def test_the_usual_value_of_a_whole_number_is_whole() -> None:
+    assert Bound(1, whole=True).tried == 1
+    assert Bound(1, whole=True, default=20).tried == 20
+    assert Bound(1, whole=True, default=20, usual=8).tried == 8
+    assert Bound(0, default=2.0).tried == 0.01
+    with pytest.raises(ValueError, match="whole"):
+        Bound(1, whole=True, usual=2.5)
