@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,37 +23,40 @@ def forecast(
 ) -> dict[str, Any]:
     """What is planned, the numerics that would be chosen here, seconds a row-step with them, and the product.
 
+    Seconds are None where they are not known: `untimed` says why no step could be timed, if so it is.
+
     Args:
         sweep: what the file says.
         workloads: of each of its methods by name; of one under "".
         say: is told the numerics of each method, a line as soon as they are known: a slow one takes a minute.
     """
-    configs, each, lines = furthest(sweep), list[_Cost](), list[str]()
+    configs, each, lines, untimed = furthest(sweep), list[_Cost](), list[str](), list[str]()
     for name, workload in workloads.items():
         each.append(_cost(sweep, name, workload, [config for config in configs if config.get(METHOD, "") == name]))
-        lines.append(f"{name}: {each[-1].numerics}" if name else each[-1].numerics)
+        of = f"{name}: " if name else ""
+        lines.append(of + each[-1].numerics)
+        untimed += [of + each[-1].untimed] if each[-1].untimed is not None else []
         say(lines[-1])
-    seconds = sum(one.seconds for one in each) if configs else None
+    seconds = sum(one.turns * one.seconds_per_turn for one in each) if configs and not untimed else None
     turns = sum(one.turns for one in each)
+    slowest = None if untimed else max(one.seconds_per_turn for one in each)
     return {
         **planned(sweep),
         "numerics": "\n".join(lines),
-        "seconds_per_row_step": seconds / turns if seconds else max(one.seconds_per_turn for one in each),
+        "seconds_per_row_step": seconds / turns if seconds else slowest,
         "seconds": seconds,
+        "untimed": "; ".join(untimed) or None,
     }
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """What stepping the rows of one method costs."""
+    """What stepping the rows of one method costs; why that is not known where no step could be timed."""
 
     numerics: str
     turns: int
-    seconds_per_turn: float
-
-    @property
-    def seconds(self) -> float:
-        return self.turns * self.seconds_per_turn
+    seconds_per_turn: float = math.nan
+    untimed: str | None = None
 
 
 def _cost(sweep: Sweep, name: str, workload: Workload, configs: Sequence[Config]) -> _Cost:
@@ -62,12 +66,21 @@ def _cost(sweep: Sweep, name: str, workload: Workload, configs: Sequence[Config]
     from raysweep.engine.numerics import choose
 
     with one_thread():
-        lanes, device = len(os.sched_getaffinity(0)), torch.device("cpu")
+        device = torch.device("cpu")
         first = _first(sweep, {METHOD: name} if name else {})
-        choice = choose(workload, device, lanes, sweep.precision, slots_to_try(sweep, "cpu"), first)
+        sizes = slots_to_try(sweep, "cpu")
+        choice = choose(workload, device, _lanes(sweep, configs), sweep.precision, sizes, first)
         (method,) = workload.methods(1, device)
     turns = sum(method.turns(sweep.numbers(config), steps_of(config)) for config in configs) * sweep.rows
+    if choice.untimed is not None:
+        return _Cost(str(choice), turns, untimed=choice.untimed)
     return _Cost(str(choice), turns, choice.seconds[choice.precision, choice.slots])
+
+
+def _lanes(sweep: Sweep, configs: Sequence[Config]) -> int:
+    """Lanes at work at once: one for each CPU, but of trainings, which have one each, no more than there are."""
+    cpus = len(os.sched_getaffinity(0))
+    return min(cpus, sweep.concurrency, len(configs) or cpus) if sweep.trains else cpus
 
 
 def planned(sweep: Sweep) -> dict[str, int | None]:

@@ -16,6 +16,9 @@ from raysweep.record.occupancy import occupancy_in_words
 from raysweep.record.store import has_store
 from raysweep.record.trial import Reading
 
+SPANS = (86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds")
+"""Seconds of what an estimate is told in, the largest of which there are two."""
+
 
 def print_plan(plan: dict[str, Any]) -> None:
     """Print what `check` knows before a step is timed, so that nobody waits to hear that the file is right."""
@@ -27,10 +30,16 @@ def print_plan(plan: dict[str, Any]) -> None:
 
 
 def print_estimate(forecast: dict[str, Any]) -> None:
-    """Print how long the stepping would take on this machine, where it is known how much there is."""
-    if forecast["seconds"] is not None:
-        each = f"{forecast['seconds_per_row_step'] * 1e6:.0f} µs a row-step here"
-        print(f"estimate        {forecast['seconds'] / 60:.1f} minutes of stepping ({each})")
+    """Print how long the stepping would take here, where it is known how much there is; or why that is not known."""
+    from raysweep.engine.numerics import in_words
+
+    seconds = forecast["seconds"]
+    if forecast["untimed"] is not None:
+        print(f"estimate        none, as no step could be timed: {forecast['untimed']}")
+    elif seconds is not None:
+        each = f"{in_words(forecast['seconds_per_row_step'])} a row-step here"
+        size, unit = next((size, unit) for size, unit in SPANS if seconds >= 2 * size or size == 1)
+        print(f"estimate        {seconds / size:.1f} {unit} of stepping ({each})")
 
 
 def print_best(result: SweepResult, where: str) -> None:

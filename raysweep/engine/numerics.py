@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -71,25 +70,30 @@ class Choice:
 
     Args:
         precision, slots: the choice.
-        seconds: a row-step's wall time with every lane at work, by (precision, slots).
+        seconds: a row-step's wall time with every lane at work, by (precision, slots), of what could be timed.
         agreement: of bfloat16 with float32; None when the precision was given.
+        untimed: why nothing could be timed; None where something was.
     """
 
     precision: str
     slots: int
     seconds: dict[tuple[str, int], float]
     agreement: Agreement | None
+    untimed: str | None = None
 
     def __str__(self) -> str:
         chosen = f"{self.precision}, lanes of {self.slots} rows"
-        each = f"{self.seconds[self.precision, self.slots] * 1e6:.0f} µs a row-step"
+        each = f"not timed: {self.untimed}"
+        if self.seconds:
+            each = f"{in_words(self.seconds[self.precision, self.slots])} a row-step"
         if self.agreement is None:
             return f"numerics: {chosen} ({each})"
         if not self.agreement.holds:
             return f"numerics: {chosen} ({each}); not bfloat16: {self.agreement}"
         other = "float32" if self.precision == "bfloat16" else "bfloat16"
         found = [seconds for (precision, _), seconds in self.seconds.items() if precision == other]
-        return f"numerics: {chosen} ({each}, {other} {min(found) * 1e6:.0f} µs); {self.agreement}"
+        beside = f", {other} {in_words(min(found)) if found else 'not timed'}" if self.seconds else ""
+        return f"numerics: {chosen} ({each}{beside}); {self.agreement}"
 
     def plain(self) -> dict[str, Any]:
         """For the journal."""
@@ -98,6 +102,11 @@ class Choice:
             "agreement": None if self.agreement is None else [self.agreement.cosine, self.agreement.error],
             "text": str(self),
         }
+
+
+def in_words(seconds: float) -> str:
+    """What a row-step takes."""
+    return f"{seconds * 1e6:.0f} µs" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def choose(
@@ -115,7 +124,7 @@ def choose(
         precision: a precision, or "auto": bfloat16 where it agrees with float32 and is faster.
         sizes: rows of a lane to choose from, the usual number first, and the share of its slots that the sweep's rows
             would occupy (`lane_sizes`).
-        values: hyper-parameters to step with; the usual ones by default.
+        values: what a sweep gives of a trial's hyper-parameters, to step with; the usual ones by default.
     """
     methods = cache(lambda one: workload.methods(lanes, device, one))
     if precision == "auto" and not isinstance(methods("float32")[0], (RowMethod, MatchingPursuit)):
@@ -123,6 +132,7 @@ def choose(
     agreement = agree(methods, workload.spec.seed, device) if precision == "auto" else None
     precisions = [precision] if agreement is None else ["float32", "bfloat16"] if agreement.holds else ["float32"]
     seconds: dict[tuple[str, int], float] = {}
+    failures: list[RaysweepError] = []
     certain: set[tuple[str, int]] = set()
     began = time.perf_counter()
 
@@ -131,9 +141,11 @@ def choose(
             started = time.perf_counter()
             if (one, size) in certain or (seconds and started - began > PATIENCE):
                 continue
-            with suppress(RaysweepError):  # out of memory, or not a number: not a candidate
+            try:
                 found = seconds_per_row_step(methods(one), size, device, values)
                 seconds[one, size] = min(found, seconds.get((one, size), math.inf))
+            except RaysweepError as error:  # out of memory, or not a number: not a candidate
+                failures.append(error)
             if time.perf_counter() - started > CERTAIN:
                 certain.add((one, size))
 
@@ -143,7 +155,7 @@ def choose(
     if len(sizes) > 1:
         measure([(faster, size) for size in sizes])
     if not seconds:
-        seconds[faster, usual] = math.inf
+        return Choice(faster, usual, seconds, agreement, untimed=str(failures[0]))
     return Choice(*_fastest(seconds, sizes), seconds, agreement)
 
 
@@ -200,12 +212,17 @@ def seconds_per_row_step(
 ) -> float:
     """Wall time over the row-steps made in it, with every lane full and at work in a thread of its own, as on a host.
 
+    Args:
+        values: what a sweep gives: the rest is as in a trial of it, and usual only where it has no default. Without
+            them everything is usual.
+
     Raises:
         OutOfMemory, TrialFailed: the rows cannot be stepped.
     """
     engine = Engine(methods, slots, device)
     failures: list[Any] = []
-    config = {**methods[0].usual_values, **(values or {})}
+    usual = methods[0].usual_values
+    config = usual if values is None else usual | methods[0].complete(values)
     engine.advance("timing", config, 0, range(slots * len(methods)), FOREVER, failures.append)
     with ThreadPoolExecutor(len(methods)) as pool:
         rates = list(pool.map(partial(_step, engine, WARM_UP, 0.0), range(len(methods))))

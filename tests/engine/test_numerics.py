@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from raysweep.engine.numerics import MARGIN, Agreement, _fastest, agree, choose
+from raysweep.engine import numerics
+from raysweep.engine.numerics import MARGIN, Agreement, _fastest, agree, choose, seconds_per_row_step
 from raysweep.engine.workload import Workload
-from raysweep.methods import METHODS, Method
-from raysweep.methods.method import Bound
+from raysweep.methods import METHODS, Method, Rows
+from raysweep.methods.method import Bound, State, Turn
+from raysweep.methods.probegan import ProbeGan
 from raysweep.models.model import ModelSource
 from tests.engine.specs import FASHION
 
@@ -148,6 +150,63 @@ def test_wide_lanes_are_not_chosen_where_their_slots_would_be_empty() -> None:
     seconds = {("float32", 16): 1.0, ("float32", 32): 0.7}
     assert _fastest(seconds, {16: 1.0, 32: 1.0}) == ("float32", 32)
     assert _fastest(seconds, {16: 1.0, 32: 0.7}) == ("float32", 16)
+
+
+def test_where_the_first_candidate_takes_all_patience_the_other_is_not_missed(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numerics, "PATIENCE", 0.0)
+    choice = choose(make("smooth"), CPU, 1, "auto", {4: 1.0})
+    assert set(choice.seconds) == {("float32", 4)}
+    assert "bfloat16 not timed" in str(choice)
+
+
+def test_where_nothing_can_be_timed_the_reason_is_said_and_no_number(make: Make) -> None:
+    choice = choose(make("picky"), CPU, 1, "bfloat16", {4: 1.0, 8: 1.0})
+    assert (choice.precision, choice.slots, choice.seconds) == ("bfloat16", 4, {})
+    assert choice.untimed == "TypeError: not in bfloat16"
+    assert str(choice) == "numerics: bfloat16, lanes of 4 rows (not timed: TypeError: not in bfloat16)"
+    assert choice.plain()["seconds_per_row_step"] == []
+
+
+def training(make: Make) -> Workload:
+    """Generators of the same images."""
+    return Workload(replace(make("smooth").spec, method="probegan", generator=None, images="images.npz", objectives=()))
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, float]]:
+    """The values of every step that a training makes."""
+    found, turn = list[dict[str, float]](), ProbeGan.turn
+
+    def noted(method: ProbeGan, state: State, partial: dict[str, torch.Tensor], rows: Rows, fresh: bool) -> Turn:
+        found.append({name: float(value[0]) for name, value in rows.values.items()})
+        return turn(method, state, partial, rows, fresh)
+
+    monkeypatch.setattr(ProbeGan, "turn", noted)
+    return found
+
+
+def test_of_values_that_a_sweep_gives_what_a_trial_would_run_is_timed(make: Make, made: list[dict[str, float]]) -> None:
+    methods = training(make).methods(1, CPU)
+    assert seconds_per_row_step(methods, 1, CPU, {"width": 1.0, "generator_lr": 1e-3}) > 0
+    defaults = {name: bound.default for name, bound in ProbeGan.hyperparameters.items()}
+    assert all(one == pytest.approx({**defaults, "width": 1, "generator_lr": 1e-3}) for one in made)
+    assert (made[0]["batch"], made[0]["discriminator_steps"]) == (64, 4)
+
+
+def test_of_no_values_the_usual_ones_are_timed(make: Make, made: list[dict[str, float]]) -> None:
+    assert seconds_per_row_step(training(make).methods(1, CPU), 1, CPU) > 0
+    assert {(one["width"], one["batch"], one["discriminator_steps"]) for one in made} == {(8, 8, 1)}
+
+
+def test_of_steps_that_are_slow_every_lane_makes_one(
+    make: Make, made: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numerics, "CERTAIN", 1e-9)
+    choice = choose(training(make), CPU, 2, "auto", {1: 1.0}, {"width": 1.0, "batch": 2.0})
+    assert len(made) == 2
+    assert 0 < choice.seconds["float32", 1] < 60
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
