@@ -112,7 +112,8 @@ def test_a_search_in_a_trained_generator_is_estimated(jobs: Path, tmp_path: Path
     small = {"width": 1.0, "batch": 2.0, "latent": 12.0, "embedding": 4.0}
     engine.advance("a", small, 0, range(1), 1, found.append)
     engine.run()
-    save_file({name: kept(found[0])[name] for name in ("generator", "shape")}, tmp_path / "trained.safetensors")
+    generator = {name: kept(found[0])[name] for name in ("generator", "shape")}
+    save_file({**generator, "unseen": torch.arange(10) == 7}, tmp_path / "trained.safetensors")
     method = f"method={{name: biggan_am, trained: {tmp_path}/trained.safetensors}}"
     searched = training(jobs, method, "space={classifier: robust, steps: 20}")
     assert searched["untimed"] is None
