@@ -4,9 +4,11 @@ A generator G(z, y) of all classes learns to look from images of all but the tar
 frozen classifier alone. The discriminator's head D_c knows the classes that are seen; its head D_u knows none, and sees
 fakes of all classes (class dilution), so that fakes of y* must be like images too.
 
-    D: hinge(D_c; seen classes) + E[D_u(fake)] − E[D_u(real)] + λ_gp E[(‖∇D_u(x̂)‖ − 1)²] + drift E[D_u²]
-    G: −E[D_c(fake); seen classes] − E[D_u(fake)] + λ_g E[−log p(y|G(z, y))]
+    D: w_c hinge(D_c; seen classes) + w_u (E[D_u(fake)] − E[D_u(real)] + drift (E[D_u(fake)²] + E[D_u(real)²])
+                                           + λ_gp E[(‖∇D_u(x̂)‖ − 1)²])
+    G: −w_c E[D_c(fake); seen classes] + w_u (−E[D_u(fake)] + drift E[D_u(fake)²]) + λ_g E[−log p(y|G(z, y))]
 
+w_c, w_u, λ_gp and λ_g are `conditional_weight`, `unconditional_weight`, `penalty_weight` and `classifier_weight`.
 Zhang, Zhou, Zhang, Cox, Chang, *An adversarial framework for generating unseen images by activation maximization*,
 AAAI 2022; constants as in the authors' code for CIFAR-10.
 """
