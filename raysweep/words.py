@@ -105,7 +105,7 @@ def configured(config: Mapping[str, Any]) -> str:
 def print_explained(found: dict[str, Any], examples: int, where: Path) -> None:
     """Print what `explain --json` has of so many examples, and which notes among them cannot be heard."""
     means = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if isinstance(value, float))
-    print(f"{examples} explanations in {where} (mean {means})")
+    print(f"{examples} explanations in {where}" + (f" (mean {means})" if means else ""))
     if "unheard" in found:
         unheard = len(found["unheard"])
         print(
