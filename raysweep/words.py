@@ -27,6 +27,7 @@ def print_plan(plan: dict[str, Any]) -> None:
     if plan["row_steps_unshared"] is not None:
         asked, shared = plan["row_steps_unshared"], plan["row_steps"]
         print(f"row-steps       {asked:,} asked for, {shared:,} after sharing", flush=True)
+    print("timing          some steps of each method here, for an estimate", flush=True)
 
 
 def print_estimate(forecast: dict[str, Any]) -> None:
