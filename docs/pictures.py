@@ -44,7 +44,7 @@ PROBES = {
         "marker-ten": "no block shown, weight 10",
         "marker-shown": "block shown",
     },
-    "spurious": {"spurious-small": "water bird"},
+    "spurious": {"probegan-spurious": "water bird", "probegan-spurious-land": "land bird"},
 }
 """Sweeps whose witnesses are told of, and what to call them."""
 FILLS = {"gaussian": "Gaussian noise", "blur": "blur", "inpainter": "inpainter"}

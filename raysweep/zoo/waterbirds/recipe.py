@@ -28,18 +28,18 @@ from raysweep.zoo.waterbirds.supervised import GROUPS, Schedule, accuracies, tra
 
 AGREEING = 0.95
 SPLITS = {  # strip, images, share of birds on their own background, seed
-    "train": ("train", 4000, AGREEING, 1),
+    "train": ("train", 20000, AGREEING, 1),
     "judge": ("judge", 4000, 0.5, 2),
     "witness": ("all", 4500, 0.5, 6),
     "seen": ("open", 1600, 0.5, 3),
     "test": ("open", 600, 0.5, 4),
     "report": ("open", 4000, 0.5, 5),
 }
-BIRDS_LEARNT = Schedule(seed=11, epochs=40)
+BIRDS_LEARNT = Schedule(seed=11, epochs=8)
 SCHEDULES = {
     "erm": ("train", BIRDS_LEARNT),
     "dro": ("train", replace(BIRDS_LEARNT, robust=0.01)),
-    "judge": ("judge", replace(BIRDS_LEARNT, seed=12)),
+    "judge": ("judge", replace(BIRDS_LEARNT, seed=12, epochs=40)),
     "background": ("witness", Schedule(seed=13, epochs=10, names="background")),
 }
 
