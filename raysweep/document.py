@@ -10,6 +10,8 @@ from raysweep.yaml_source import Path_, parse_scalar
 
 SHORT = ("name", "source", "class")
 """The keys that a bare value may stand for: `method: am` is `method: {name: am}`."""
+ARGS = "args"
+"""The key whose mapping is not raysweep's own."""
 _ABSENT: Any = object()
 
 
@@ -27,7 +29,9 @@ class Document:
         self._overrides: dict[Path_, str] = {}
 
     def override(self, text: str) -> None:
-        """Set one key as `--set key=value` says: the key is dotted, the value YAML.
+        """Set one key as `--set key=value` says: the key is dotted, the value YAML, and null leaves the key out.
+
+        Below `args` keys are those of a callable of the user's, which null is handed to.
 
         Raises:
             InputError: it is malformed, or its key lies below something that is no mapping.
@@ -49,7 +53,10 @@ class Document:
                 rule = f"'{above}' is no mapping, so no key below it can be set"
                 raise InputError(rule, key="--set", value=text, suggestion=hint)
             place = _put(place, parent, inner.copy(), text)  # a copy: an alias elsewhere in the file keeps its value
-        _put(place, last, parsed, text)
+        if parsed is None and isinstance(place, dict) and ARGS not in parents:
+            place.pop(last, None)
+        else:
+            _put(place, last, parsed, text)
         self._overrides[self.path_of(key)] = text
 
     def located(self, error: InputError) -> InputError:

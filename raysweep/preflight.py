@@ -156,7 +156,8 @@ def check_space(sweep: SingleSweep) -> None:
     for parameter in space.parameters:
         key = f"space.{parameter.name}"
         if parameter.name in method.refused:
-            raise InputError(method.refused[parameter.name], key=key)
+            hint = "Take it out; on the command line --set KEY=null does"
+            raise InputError(method.refused[parameter.name], key=key, suggestion=hint)
         if parameter.name in listed and parameter.name not in named:
             raise InputError(f"has a use only with {listed[parameter.name]}, the names that it chooses from", key=key)
         if parameter.name not in bounds:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 EXCITE = ("am", "am_input", "am_expert")
 """Methods that make a unit's response as high, or as low, as they can."""
 GANS = ("probegan", "probegan_naive", "probegan_oracle", "biggan", "biggan_am")
+UNPROBING = "biggan"
+"""The one of them that probes no classifier."""
 ATTRIBUTIONS = ("lrp", "sensitivity", "attribution", "cam", "centre_box")
 """Methods that compute heat maps, in no steps."""
 HEAT_MAPS = (*ATTRIBUTIONS, "gfi", "meaningful_perturbation")
@@ -166,7 +168,7 @@ def _check_training(sweep: SingleSweep) -> None:
 
 def _check_named(sweep: SingleSweep) -> None:
     """Where there are several names, the space says which count."""
-    for name, names in sweep.names.items():
+    for name, names in sweep.names.items() if sweep.method.name != UNPROBING else ():
         if len(names) > 1 and name not in sweep.parsed_space:
             hint = f"Write {{choice: [{', '.join(names)}]}}"
             raise InputError(f"must say which of {sweep.method.named[name]}", key=f"space.{name}", suggestion=hint)

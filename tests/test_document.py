@@ -47,7 +47,7 @@ def located(key: str | None, *overrides: str, text: str = TEXT, **value: Any) ->
         ("space.lr.choice.1=0.5", ("space", "lr", "choice", 1), 0.5),
         ("space.lr={log: [0.1, 1]}", ("space", "lr"), {"log": [0.1, 1]}),
         ("budget.trials=3", ("budget", "trials"), 3),
-        ("search.from=", ("search", "from"), None),
+        ("search.from=other", ("search", "from"), "other"),
         ("objective.1.layer=a=b", ("objective", 1, "layer"), "a=b"),
     ],
 )
@@ -64,6 +64,23 @@ def test_an_override_leaves_the_keys_beside_it() -> None:
     made = document()
     made.override("models.generator.args.depth=2")
     assert made.raw["models"]["generator"] == {"source": "a:b", "args": {"width": 3, "depth": 2}}
+
+
+def test_null_leaves_a_key_out() -> None:
+    made = document()
+    made.override("space.lr=null")
+    made.override("method=")
+    assert "lr" not in made.raw["space"]
+    assert "method" not in made.raw
+    assert document().raw["space"]["lr"]
+
+
+def test_null_is_a_value_for_a_callable_and_in_a_list() -> None:
+    made = document()
+    made.override("models.generator.args.width=null")
+    made.override("objective.0=null")
+    assert made.raw["models"]["generator"]["args"] == {"width": None}
+    assert made.raw["objective"][0] is None
 
 
 def test_an_override_leaves_an_alias_of_the_same_mapping_as_it_was() -> None:

@@ -302,6 +302,34 @@ def test_a_classifier_by_name_needs_names(path: Path) -> None:
     assert sweep(path, plain.replace("classifier: {choice: [plain, hard]}, ", "")).models.classifiers is None
 
 
+UNUSED = ("space.classifier=null", "space.classifier_weight=null")
+BIGGAN = ("method=biggan", *UNUSED)
+
+
+def test_a_method_that_probes_nothing_has_no_classifier_to_choose(path: Path) -> None:
+    found = sweep(path, GAN, *BIGGAN, "search={sampler: grid}")
+    assert found.models.classifiers is not None
+    assert [*found.parsed_space.grid()] == [{"steps": 9}]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["method=biggan"], "space.classifier: must be left out: biggan probes no classifier. Take it out"),
+        (["method=biggan", UNUSED[0]], "space.classifier_weight: must be left out: biggan probes no classifier"),
+        ([*BIGGAN, "space.drift=0"], "space.drift: must be left out: biggan has no head that knows no classes"),
+        ([*BIGGAN, "space.penalty_weight=1"], "space.penalty_weight: must be left out: biggan has no head that"),
+        ([*BIGGAN, "space.unconditional_weight=1"], "space.unconditional_weight: must be left out: biggan has no"),
+        (
+            ["method=probegan_naive", "objective=classifier_loss", "space.conditional_weight=1"],
+            "space.conditional_weight: must be left out: probegan_naive has no head that knows classes",
+        ),
+    ],
+)
+def test_a_hyper_parameter_that_would_change_nothing_is_refused(path: Path, overrides: list[str], message: str) -> None:
+    assert message in refusal(path, GAN, *overrides)
+
+
 GFI = """\
 name: mine
 method: {name: gfi, layers: [conv.1, conv.2], guides: [conv.1]}

@@ -32,6 +32,16 @@ from raysweep.models.biggan import DEVIATION, Discriminator, Generator
 
 MEMORY = 0.99
 """How slowly the losses that are reported forget."""
+NO_CLASSES = {"conditional_weight": "must be left out: probegan_naive has no head that knows classes"}
+"""What the naive baseline does not have."""
+NO_PROBE = {
+    **dict.fromkeys(("classifier", "classifier_weight"), "must be left out: biggan probes no classifier"),
+    **dict.fromkeys(
+        ("unconditional_weight", "penalty_weight", "drift"),
+        "must be left out: biggan has no head that knows no classes",
+    ),
+}
+"""What a conditional GAN does not have."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,10 @@ class Naive(ProbeGan):
     """The baseline NAIVE: D_u alone, and fakes of the target class only."""
 
     name = "probegan_naive"
+    hyperparameters = {  # noqa: RUF012
+        name: bound for name, bound in ProbeGan.hyperparameters.items() if name not in NO_CLASSES
+    }
+    refused = NO_CLASSES
     conditional = False
     makes = "target"
 
@@ -209,6 +223,10 @@ class BigGan(ProbeGan):
     """A conditional GAN of the classes that are seen, which probes nothing: what BigGAN-AM searches in."""
 
     name = "biggan"
+    hyperparameters = {  # noqa: RUF012
+        name: bound for name, bound in ProbeGan.hyperparameters.items() if name not in NO_PROBE
+    }
+    refused = NO_PROBE
     unconditional = False
     makes = "seen"
 
@@ -246,14 +264,10 @@ def mean_of(values: Tensor, counts: Tensor) -> Tensor:
 
 def _weighted(terms: dict[str, Tensor], rows: Rows) -> Tensor:
     """The loss that terms make."""
-    unconditional = float(rows["unconditional_weight"])
-    weights = {
-        "conditional": float(rows["conditional_weight"]),
-        "unconditional": unconditional,
-        "penalty": unconditional * float(rows["penalty_weight"]),
-        "classifier": float(rows["classifier_weight"]),
-    }
-    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    weight = {name: float(rows[f"{name}_weight"]) for name in terms}
+    if "penalty" in weight:
+        weight["penalty"] *= weight["unconditional"]
+    return torch.stack([weight[name] * term for name, term in terms.items()]).sum()
 
 
 def _shape(rows: Rows) -> tuple[int, int, int]:

@@ -212,6 +212,19 @@ def test_the_conditional_gan_knows_no_target_and_no_classifier() -> None:
     assert torch.equal(table[TARGET], generator.module.shared.weight[TARGET])
 
 
+@pytest.mark.parametrize("kind", [ProbeGan, Naive, Oracle, BigGan])
+def test_every_loss_weight_that_a_method_has_counts_and_no_other_is_taken(kind: type[ProbeGan]) -> None:
+    usual = trained(method(kind), 2)["generator"]
+    weights = {name for name in ProbeGan.hyperparameters if name.endswith("_weight") or name == "drift"}
+    for name in weights:
+        if name in kind.hyperparameters:
+            assert not torch.equal(trained(method(kind), 2, **{name: 3.0})["generator"], usual), name
+        else:
+            assert name in kind.refused
+            assert torch.equal(trained(method(kind), 2, **{name: 3.0})["generator"], usual), name
+    assert set(kind.hyperparameters) | set(kind.refused) == set(ProbeGan.hyperparameters)
+
+
 def test_the_penalty_pulls_at_the_head_without_classes_alone() -> None:
     torch.manual_seed(0)
     net = Discriminator(CLASSES, 28, 1, 1)

@@ -183,7 +183,7 @@ class GanExplainer(Explainer):
             for label in sorted({*method.made, self.target})
         }
         target = made[self.target]
-        logits = show.batched(method.classifiers[int(values["classifier"])], torch.from_numpy(target))
+        logits = show.batched(method.classifiers[int(values.get("classifier", 0))], torch.from_numpy(target))
         chance = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[:, self.target]
         losses = {name: value.double().numpy() for name, value in kept.items() if name.startswith(LOSSES)}
         numbers = {"classifier_loss": -np.log(chance.clip(1e-300)), "confidence": chance, **losses}
