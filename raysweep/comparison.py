@@ -69,6 +69,7 @@ class Contender:
             "sweep": self.sweep.name,
             "trial": self.trial.number,
             "method": self.method,
+            "oracle": self.sweep.oracle,
             "config": self.trial.config,
             "measured": {name: one._asdict() for name, one in self.readings.items()},
         }
@@ -95,7 +96,8 @@ def comparison_sheet(contenders: Sequence[Contender], examples: int) -> Image.Im
             raise InputError("the pictures of this trial are not there any more", value=one.name)
         media = one.sweep.ledger.media
         numbers = [f"{name} {read(one.readings[name])}" for name in (same or list(one.readings))[:WRITTEN]]
-        lines = [one.name, ", ".join([one.method, *_apart(one, contenders)]), *numbers]
+        label = ["oracle"] * one.sweep.oracle
+        lines = [one.name, ", ".join([one.method, *label, *_apart(one, contenders)]), *numbers]
         strips.append(Strip(lines, pictures(glimpsed(tensors, media)[:examples], media)))
     return draw_strips(strips)
 

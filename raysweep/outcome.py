@@ -13,6 +13,7 @@ import numpy as np
 from raysweep.errors import InputError, StorageError, did_you_mean
 from raysweep.objectives.preference import KNEE, Preference
 from raysweep.objectives.ranking import margin, pareto_front, probability_best
+from raysweep.oracle import is_oracle
 from raysweep.record.driver import sweep_folder
 from raysweep.record.explanations import read_explanations
 from raysweep.record.journal import read_events
@@ -136,6 +137,11 @@ class SweepResult:
 
         return pd.DataFrame([_flat(trial) for trial in self.ledger.trials.values()])
 
+    @property
+    def oracle(self) -> bool:
+        """Whether it looked at real samples of the class that its generators are not shown, or showed them that."""
+        return is_oracle(self.ledger.sweep or {})
+
     def tensors(self, trial: Trial) -> dict[str, np.ndarray]:
         """What the trial left at its last milestone: explanation, latent, response, replicates."""
         result = trial.result
@@ -148,7 +154,8 @@ class SweepResult:
         best = self.best
         if best is None:
             return None
-        found = {**best.to_json(), "margin": self.margin, "probability_best": self.probability.get(best.number)}
+        sure = self.probability.get(best.number)
+        found = {**best.to_json(), "margin": self.margin, "probability_best": sure, "oracle": self.oracle}
         if len(self.objective_names) > 1:
             found["prefer"] = (self.ledger.sweep or {}).get("prefer", KNEE)
             found["pareto"] = [trial.to_json() for trial in self.pareto]

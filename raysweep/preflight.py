@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import InputError, did_you_mean
+from raysweep.oracle import LOOKS, SHOWN
 from raysweep.outcome import SweepResult
 from raysweep.record.checkouts import remote_of
 from raysweep.record.driver import storage_folder
@@ -279,9 +280,11 @@ def _looks(workload: Workload, objective: str) -> str:
     """What an objective of a trained generator looks at."""
     if workload.spec.images is None:
         return ""
-    if objective == "seen_fd":
-        return ", mean over the classes that the images show"
-    return "; an oracle: it looks at real samples of the target class"
+    if objective in LOOKS:
+        return "; an oracle: it looks at real samples of the target class"
+    which = ", mean over the classes" if objective == "seen_fd" else ", all classes together"
+    oracle = "; an oracle: they show the target class" if workload.spec.method in SHOWN else ""
+    return f"{which} that the images show{oracle}"
 
 
 def cpus_of(sweep: Sweep) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from raysweep.errors import InputError
+from raysweep.oracle import is_oracle
 from raysweep.outcome import SweepResult
 from raysweep.record.driver import sweep_folder
 from raysweep.record.journal import Journal
@@ -45,7 +46,8 @@ def recording(
 
     def open_sink() -> MlflowRecorder:
         name, sweep_id = plain["name"], str(ledger.sweep_id)
-        sink = MlflowRecorder(uri, name, sweep_id, None, folder, media=ledger.media, audio=audio)
+        labels = {"raysweep.oracle": "true"} if is_oracle(plain) else {}
+        sink = MlflowRecorder(uri, name, sweep_id, None, folder, media=ledger.media, audio=audio, labels=labels)
         run_id = sink.open_sweep(plain, sweep_file, {**ledger.versions, **ledger.identity})
         if ledger.sweep_run != run_id:
             journal.append("run", number=SWEEP, run=run_id)

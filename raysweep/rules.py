@@ -37,14 +37,27 @@ OF_MAPS = (
 OF_MAPS_MADE_AGAIN = ("max_sensitivity", "randomisation")
 """What takes further maps, of other inputs or by other networks: cheap enough where a map takes no steps."""
 OF_MASKS = ("distortion", "sparsity", "rate_distortion", "feature_fd", "kid", "fid", *OF_MAPS)
-OF_GANS = ("seen_fd", "classifier_loss", "feature_fd", "kid", "fid")
+OF_SEEN = ("seen_fd", "overall_fd", "overall_kid")
+"""What a generator is scored by in the classes that it was shown."""
+OF_TARGET = ("classifier_loss", "feature_fd", "kid", "fid")
+"""What it is scored by in the class that it was not."""
 OF_EXCITERS = ("response_fd", "feature_fd", "kid", "fid")
 OBJECTIVES: dict[str, tuple[str, ...]] = dict.fromkeys(EXCITE, OF_EXCITERS)
 OBJECTIVES |= {"rde": OF_MASKS, "rde_pursuit": OF_MASKS}
 OBJECTIVES |= dict.fromkeys(HEAT_MAPS, ("rate_distortion", *OF_MAPS))
 OBJECTIVES |= {name: (*OBJECTIVES[name], *OF_MAPS_MADE_AGAIN) for name in ATTRIBUTIONS}
-OBJECTIVES |= dict.fromkeys(GANS, OF_GANS) | {"probegan_naive": OF_GANS[1:], "biggan": OF_GANS[:1]}
+OBJECTIVES |= dict.fromkeys(GANS, (*OF_SEEN, *OF_TARGET)) | {"biggan": OF_SEEN}
+OBJECTIVES |= dict.fromkeys(("probegan_naive", "biggan_am"), OF_TARGET)
 """What each method can be scored by."""
+WHY_NOT = {
+    **dict.fromkeys((("probegan_naive", name) for name in OF_SEEN), "which makes the target alone"),
+    **dict.fromkeys(
+        (("biggan_am", name) for name in OF_SEEN),
+        "which moves the target's embedding alone, so that it is the same for all trials",
+    ),
+    **dict.fromkeys((("biggan", name) for name in OF_TARGET), "which is not asked for the target"),
+}
+"""What methods of a kind are scored by, and this one is not."""
 USES = {
     "patch": ("components", "patches"),
     "fill_value": ("fill", "constant"),
@@ -230,7 +243,8 @@ def _check_keys(sweep: SingleSweep) -> None:
             )
             raise InputError(rule, key=f"objective.{index}.name", value=one.name)
         if one.name not in OBJECTIVES[method.name]:
-            rule = f"no objective of {method.name}"
+            why = WHY_NOT.get((method.name, one.name))
+            rule = f"no objective of {method.name}" + (f", {why}" if why else "")
             hint = did_you_mean(one.name, OBJECTIVES[method.name])
             raise InputError(rule, key=f"objective.{index}.name", value=one.name, suggestion=hint)
         if one.reference is not None and (method.name not in EXCITE or sweep.target.class_ is None):

@@ -85,6 +85,8 @@ class ObjectiveKeys(Keys):
         "max_sensitivity",
         "randomisation",
         "seen_fd",
+        "overall_fd",
+        "overall_kid",
         "classifier_loss",
     ]
     model: Annotated[ModelKeys, short("source")] | None = None

@@ -95,6 +95,7 @@ def best_text(result: SweepResult, document: dict[str, Any], *remarks: str) -> s
     best = result.best_json() or {}
     low, high = best["interval"]
     head = f"The winner of {result.name}, trial {best['number']}: {best['objective']:.6g} [{low:.6g}, {high:.6g}]"
+    head += ", an oracle" * result.oracle
     comments = "".join(f"# {line}\n" for line in (head, *remarks))
     return comments + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
@@ -207,6 +208,7 @@ def write_sweep_report(result: SweepResult, path: Path | None = None) -> Path:
         **({"images": _trained_on(sweep)} if "images" in sweep else {}),
         "data": sweep["data"]["source"],
         "objective": "\n".join(ledger.objectives_in_words),
+        **({"oracle": "yes: real samples of the target class were looked at"} if result.oracle else {}),
         "examples": str(sweep["examples"]),
         "seed": str(sweep["seed"]),
         "numerics": ", ".join(f"{key} {value}" for key, value in ledger.numerics.items()),

@@ -64,6 +64,8 @@ def print_winner(found: dict[str, Any], objectives: list[str]) -> None:
     """Print what `best --json` has."""
     print(f"best: trial {found['number']}   {configured(found['config'])}")
     print(f"  {objectives[0]} {measured(found)} (95 % interval)")
+    if found.get("oracle"):
+        print("  an oracle: real samples of the target class were looked at")
     if found.get("prefer") == KNEE:
         print("  nearest to the best of all objectives at once, each scaled over the Pareto front (prefer: knee)")
     if found["margin"] is not None:
@@ -121,7 +123,7 @@ def print_comparison(rows: list[dict[str, Any]], names: list[str]) -> None:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for title in ("", *(f"{row['sweep']}:{row['trial']}" for row in rows)):
         table.add_column(title, overflow="fold", no_wrap=not title)
-    table.add_row("method", *(row["method"] for row in rows))
+    table.add_row("method", *(row["method"] + " (oracle)" * row["oracle"] for row in rows))
     for name in names:
         table.add_row(name, *(read(Reading(**row["measured"][name])) for row in rows))
     Console().print(table)

@@ -93,7 +93,12 @@ def test_the_command_prints_a_table_or_json_and_draws(
     assert "seen_fd" not in table
     with Image.open(sheet) as drawn:
         assert drawn.height > 2 * 84
+    assert "oracle" not in table
     rows = json.loads(call("mine", "other:1", "--json"))
+    assert [row["oracle"] for row in rows] == [False, False]
+    leave(storage, "looks", "probegan", "kid", 0.6, **RECOGNITION)
+    assert "probegan (oracle)" in call("mine", "looks")
+    assert json.loads(call("looks", "--json"))[0]["oracle"]
     assert [(row["sweep"], row["trial"], row["method"]) for row in rows] == [
         ("mine", 0, "probegan"),
         ("other", 1, "biggan_am"),

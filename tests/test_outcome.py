@@ -12,6 +12,8 @@ from raysweep.outcome import SweepResult
 from raysweep.record.explanations import write_explanations
 from raysweep.record.journal import FORMAT, Journal
 from raysweep.record.ledger import Ledger
+from raysweep.winner import best_text
+from raysweep.words import print_winner
 
 
 @pytest.fixture
@@ -34,6 +36,22 @@ def result(tmp_path: Path) -> SweepResult:
 def test_the_winner_is_the_best_with_a_probability(result: SweepResult) -> None:
     assert result.probability == {0: 0.0, 1: 1.0}
     assert result.summary()["best.probability"] == 1.0
+
+
+@pytest.mark.parametrize(("method", "objective"), [("probegan", "feature_fd"), ("probegan_oracle", "seen_fd")])
+def test_a_winner_that_was_found_by_the_target_s_real_samples_is_called_an_oracle(
+    result: SweepResult, capsys: pytest.CaptureFixture[str], method: str, objective: str
+) -> None:
+    found = result.best_json()
+    assert found is not None
+    assert found["oracle"] is False
+    print_winner(found, ["response_fd"])
+    assert "oracle" not in capsys.readouterr().out
+    result.ledger.sweep = {"method": {"name": method}, "objective": [{"name": "response_fd"}, {"name": objective}]}
+    assert result.oracle
+    print_winner({**found, "oracle": result.oracle}, ["response_fd"])
+    assert "an oracle: real samples of the target class were looked at" in capsys.readouterr().out
+    assert ", an oracle\n" in best_text(result, {})
 
 
 def test_no_probability_is_told_when_another_trials_replicates_are_gone(result: SweepResult) -> None:

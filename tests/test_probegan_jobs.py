@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from raysweep.explain import explain
 from raysweep.objectives.recognition import score_recognition
 from raysweep.outcome import SweepResult
 from raysweep.preflight import check_workload
+from raysweep.record.journal import Journal
 from raysweep.record.store import local_store, open_client
+from raysweep.recording import recording
 from raysweep.sweep import run
 from raysweep.sweepfile import load_sweep
 from raysweep.winner import pack_champion, write_best, write_sweep_report
@@ -85,7 +88,9 @@ def test_the_winner_is_one_by_the_classes_that_are_seen(result: SweepResult) -> 
     done = [trial for trial in result.ledger.trials.values() if trial.state == "done" and trial.result]
     scores = [trial.result.objectives["seen_fd"].value for trial in done if trial.result]
     assert best.result.objectives["seen_fd"].value == min(scores)
-    assert {"target_fd", "fd.sneaker", "fd.bag", "recognition", "confidence"} <= set(best.result.metrics)
+    assert {"target_fd", "fd.sneaker", "fd.bag", "recognition", "recognition.bag", "confidence"} <= set(
+        best.result.metrics
+    )
 
 
 def test_the_winners_generator_goes_with_it_wherever_it_is_explained(result: SweepResult, tmp_path: Path) -> None:
@@ -112,3 +117,26 @@ def test_the_record_and_the_report_show_every_class(result: SweepResult, storage
     page = write_sweep_report(result).read_text(encoding="utf-8")
     assert "seen_fd" in page
     assert "classifier" in page
+
+
+def test_an_oracle_is_labelled_in_the_record_and_in_the_report(
+    result: SweepResult, storage: Path, tmp_path: Path
+) -> None:
+    ledger, folder, said = copy.deepcopy(result.ledger), tmp_path / "looking", "target class were looked at"
+    assert ledger.sweep is not None
+    ledger.sweep["method"]["name"], ledger.sweep_id = "probegan_oracle", "looking"
+    looking = write_sweep_report(SweepResult("looking", result.folder, ledger), tmp_path / "looking.html")
+    assert said in looking.read_text(encoding="utf-8")
+    assert said not in write_sweep_report(result, tmp_path / "report.html").read_text(encoding="utf-8")
+    uri = local_store(storage)
+    with Journal(folder, ledger.apply) as journal, recording(journal, ledger, folder, uri, print) as recorder:
+        recorder.submit(copy.deepcopy(ledger.trials[0]))
+        assert recorder.close(60.0, "FINISHED") == []
+    client = open_client(uri)
+    assert ledger.sweep_run is not None
+    assert client.get_run(ledger.sweep_run).data.tags["raysweep.oracle"] == "true"
+    labelled = client.search_runs(
+        [client.get_run(ledger.sweep_run).info.experiment_id], "tags.`raysweep.oracle` = 'true'"
+    )
+    assert {run.data.tags["raysweep.kind"] for run in labelled} == {"sweep", "trial"}
+    assert {run.data.tags["raysweep.sweep"] for run in labelled} == {"looking"}

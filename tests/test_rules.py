@@ -330,6 +330,20 @@ def test_a_hyper_parameter_that_would_change_nothing_is_refused(path: Path, over
     assert message in refusal(path, GAN, *overrides)
 
 
+@pytest.mark.parametrize("objective", ["seen_fd", "overall_fd", "overall_kid"])
+def test_what_no_trial_could_be_better_in_is_no_objective(path: Path, objective: str) -> None:
+    assert sweep(path, GAN, f"objective={objective}").objective[0].name == objective
+    searching = ("method={name: biggan_am, trained: gan.safetensors}", "space={classifier: plain, steps: 9}")
+    why = "which moves the target's embedding alone, so that it is the same for all trials"
+    found = refusal(path, GAN, *searching, f"objective={objective}")
+    assert f"no objective of biggan_am, {why} (found '{objective}')" in found
+    assert sweep(path, GAN, *searching, "objective=classifier_loss").trains
+    message = f"no objective of probegan_naive, which makes the target alone (found '{objective}')"
+    assert message in refusal(path, GAN, "method=probegan_naive", f"objective={objective}")
+    asked = refusal(path, GAN, *BIGGAN, "objective=classifier_loss")
+    assert "no objective of biggan, which is not asked for the target (found 'classifier_loss')" in asked
+
+
 GFI = """\
 name: mine
 method: {name: gfi, layers: [conv.1, conv.2], guides: [conv.1]}

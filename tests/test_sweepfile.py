@@ -267,6 +267,8 @@ OBJECTIVES = (
     "kid",
     "localisation_error",
     "max_sensitivity",
+    "overall_fd",
+    "overall_kid",
     "pointing_error",
     "randomisation",
     "rate_distortion",

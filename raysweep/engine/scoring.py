@@ -23,15 +23,15 @@ from raysweep.engine.explainers import Found
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.showing import Showing
 from raysweep.engine.trajectory import kept
-from raysweep.engine.workload import COMPARE_FEATURES, Workload
+from raysweep.engine.workload import COMPARE_FEATURES, COMPARE_TOGETHER, Workload
 from raysweep.errors import TrialFailed
 from raysweep.methods.method import State
 from raysweep.models.readout import Readout, features_readout
 from raysweep.objectives.bootstrap import resamples
 from raysweep.objectives.frechet import Reference, score_frechet
-from raysweep.objectives.kid import KernelReference, score_kid
+from raysweep.objectives.kid import KernelReference, score_kid, score_kid_together
 from raysweep.objectives.mean import score_mean
-from raysweep.objectives.per_class import score_classes
+from raysweep.objectives.per_class import score_classes, score_frechet_together
 from raysweep.objectives.recognition import score_recognition
 from raysweep.objectives.response import reference_responses, score_response
 from raysweep.objectives.score import Score
@@ -98,7 +98,7 @@ class Scorer:
                 if not np.isfinite([score.value, score.low, score.high]).all():
                     raise TrialFailed(f"{name} is {score.value}, with the interval {score.low} to {score.high}")
             metrics = {name: float(numbers.mean()) for name, numbers in found.numbers.items() if name not in objectives}
-            metrics |= self._recognition(found.explanation, indices)
+            metrics |= self._recognition(found, indices)
             metrics |= self._by_class(classes)
             metrics |= self._witnessed(found, indices)
         tensors = {"explanation": found.explanation.astype(np.float32), **found.tensors}
@@ -127,19 +127,35 @@ class Scorer:
             return score_mean(found.numbers[name], indices)
         if name == "seen_fd":
             return score_classes([classes[label] for label in self._gan.seen])
-        features = self._show.batched(self._features[name], torch.from_numpy(found.explanation))
+        part = self._part(name)
+        if name in COMPARE_TOGETHER:
+            each = [self._featured(name, found.classes[label]) for label in self._gan.seen]
+            if name == "overall_kid":
+                return score_kid_together(each, _kernels(part), indices)
+            return score_frechet_together(each, Reference.from_arrays(part), indices)
+        features = self._featured(name, found.explanation)
         if name == "kid":
-            part = self._part(name)
-            return score_kid(features, KernelReference(part["features"], float(part["within"])), indices)
-        return score_frechet(features, Reference.from_arrays(self._part(name)), indices)
+            return score_kid(features, _kernels(part), indices)
+        return score_frechet(features, Reference.from_arrays(part), indices)
 
-    def _recognition(self, explanation: np.ndarray, indices: np.ndarray) -> dict[str, float]:
+    def _featured(self, name: str, samples: np.ndarray) -> np.ndarray:
+        """Samples in the features of an objective, [N, D]."""
+        return self._show.batched(self._features[name], torch.from_numpy(samples))
+
+    def _recognition(self, found: Found, indices: np.ndarray) -> dict[str, float]:
+        """How often the judge sees what was asked for, and each class in the samples that were made of it."""
         if self._judge is None or self.workload.judged_unit is None:
             return {}
-        logits = self._show.batched(self._judge, torch.from_numpy(explanation))
+        logits = self._show.batched(self._judge, torch.from_numpy(found.explanation))
         direction: Any = self.workload.spec.direction
         score = score_recognition(logits, self.workload.judged_unit, indices, direction)
-        return {"recognition": score.value, "recognition.low": score.low, "recognition.high": score.high}
+        asked = _bounded("recognition", score)
+        metrics = dict(asked)
+        for label, unit in self.workload.judged_classes.items():
+            if label in found.classes:
+                says = self._says(self._judge, unit, indices, found.classes[label])
+                metrics |= _bounded(f"recognition.{self.workload.data.classes[label]}", says)
+        return metrics | asked  # also where a class is called low, or high
 
     def _witnessed(self, found: Found, indices: np.ndarray) -> dict[str, float]:
         """What the witnesses say of the explanations, with its interval, and of every class that was made."""
@@ -148,9 +164,7 @@ class Scorer:
             says = partial(self._says, witness, unit, indices)
             for label, images in found.classes.items():
                 metrics[f"witness.{name}.{self.workload.data.classes[label]}"] = says(images).value
-            score = says(found.explanation)
-            metrics |= {f"witness.{name}": score.value}
-            metrics |= {f"witness.{name}.low": score.low, f"witness.{name}.high": score.high}
+            metrics |= _bounded(f"witness.{name}", says(found.explanation))
         return metrics
 
     def _says(self, witness: Readout, unit: int, indices: np.ndarray, samples: np.ndarray) -> Score:
@@ -158,7 +172,7 @@ class Scorer:
 
     def _of_class(self, label: int, found: Found, indices: np.ndarray) -> Score:
         """The distance of a class's samples to real ones, in the features of `seen_fd`."""
-        features = self._show.batched(self._features["seen_fd"], torch.from_numpy(found.classes[label]))
+        features = self._featured("seen_fd", found.classes[label])
         return score_frechet(features, Reference.from_arrays(self._part(f"seen_fd/{label}")), indices)
 
     def _compared(self, found: Found) -> Iterable[int]:
@@ -171,7 +185,7 @@ class Scorer:
         for label, score in classes.items():
             metrics[f"fd.{names[label]}"] = score.value
             if label == self._gan.target:
-                metrics |= {"target_fd": score.value, "target_fd.low": score.low, "target_fd.high": score.high}
+                metrics |= _bounded("target_fd", score)
         return metrics
 
     def _load_reference(self, folder: Path) -> dict[str, np.ndarray]:
@@ -213,13 +227,16 @@ class Scorer:
             labels = range(len(self.workload.data.classes))
             fitted = {label: self._reference_of(name, self._gan.of_class(label)) for label in labels}
             return {f"{label}/{key}": value for label, found in fitted.items() for key, value in found.items()}
-        if name == "kid":
+        if name in ("kid", "overall_kid"):
             pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]
             return asdict(KernelReference.fit(self._show.batched(self._features[name], data[np.sort(pick)])))
         return self._reference_of(name, real)
 
     def _real(self, name: str) -> np.ndarray:
         """The samples that an objective, or what is measured beside them, compares with."""
+        if name in COMPARE_TOGETHER:
+            each = [self._gan.of_class(label) for label in self._gan.seen]
+            return np.concatenate([one[: min(map(len, each))] for one in each])  # as many of each, as are made
         named = any(one.name == name for one in self._specs)
         return self.workload.real(name) if named else self.workload.explainer.real
 
@@ -228,3 +245,12 @@ class Scorer:
 
     def _part(self, name: str) -> dict[str, np.ndarray]:
         return {key.removeprefix(f"{name}/"): v for key, v in self._reference.items() if key.startswith(f"{name}/")}
+
+
+def _bounded(name: str, score: Score) -> dict[str, float]:
+    """A score as metrics, with its interval."""
+    return {name: score.value, f"{name}.low": score.low, f"{name}.high": score.high}
+
+
+def _kernels(part: dict[str, np.ndarray]) -> KernelReference:
+    return KernelReference(part["features"], float(part["within"]))

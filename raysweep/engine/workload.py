@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -37,7 +38,9 @@ DTYPES = {"auto": torch.float32, "float32": torch.float32, "float64": torch.floa
 """Of the networks; "auto" stands for the usual one until a sweep has chosen."""
 
 
-COMPARE_FEATURES = ("feature_fd", "seen_fd", "kid", "fid")
+COMPARE_TOGETHER = ("overall_fd", "overall_kid")
+"""Objectives that compare all classes that images show, as one set."""
+COMPARE_FEATURES = ("feature_fd", "seen_fd", "kid", "fid", *COMPARE_TOGETHER)
 """Objectives that compare a network's features of explanations and of real samples."""
 
 COMPARE_BOXES = ("localisation_error", "pointing_error")
@@ -136,6 +139,17 @@ class Workload:
         if self._judge.units is None and len(self.data.classes) == 2 and self._outputs(logits, "models.judge") == 1:
             logits = nn.Sequential(logits, TwoLogits())
         return replace(self._judge, module=logits)
+
+    @cached_property
+    def judged_classes(self) -> dict[int, int]:
+        """The judge's logit for each of the data's classes that it knows, by label; none without a judge."""
+        if self.judge is None:
+            return {}
+        outputs, found = self._outputs(self.judge.module, "models.judge"), dict[int, int]()
+        for label, name in enumerate(self.data.classes):
+            with suppress(InputError):
+                found[label] = class_unit(name, self.judge.units or self.data.classes, outputs, "models.judge")
+        return found
 
     @cached_property
     def judged_unit(self) -> int | None:

@@ -22,7 +22,7 @@ from raysweep.objectives.score import Score
 
 Array = NDArray[np.float64]
 ENOUGH = 3  # examples per feature from which the bias is known well enough to be taken off (measured: tests)
-CHUNK = 2**22  # float64 numbers of one batch of resampled covariances: 32 MiB
+CHUNK = 2**22  # float64 numbers of what one batch of resampled covariances takes: 32 MiB
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,7 @@ def resampled(rows: Array, reference: Reference, indices: NDArray[np.int64]) -> 
     cross = centre @ reference.root.T / np.sqrt(n - 1)
     if d == 1:
         return shift + np.square(np.sqrt(trace) - np.sqrt(reference.trace))
-    size = min(n, cross.shape[1])
-    step = max(1, CHUNK // size**2)
+    step = max(1, CHUNK // (n * min(n, cross.shape[1])))
     nuclear = [_nuclear(cross, counts[first : first + step]) for first in range(0, len(counts), step)]
     return (shift + trace + reference.trace - 2 * np.concatenate(nuclear)).clip(0)
 

@@ -8,6 +8,8 @@ random subsets that other packages report (100 × 1000) estimate the same number
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,16 +54,30 @@ def score_kid(features: ArrayLike, reference: KernelReference, indices: NDArray[
     example N times has no pair left, as happens at few examples; its mean is then over that example's pairs with the
     others of the sample, which has the same expectation. Which resamples those are depends on `indices` alone.
     """
-    rows = as_rows(features)
-    if rows.shape[1] != reference.features.shape[1]:
+    return score_kid_together([features], reference, indices)
+
+
+def score_kid_together(classes: Sequence[ArrayLike], reference: KernelReference, indices: NDArray[np.int64]) -> Score:
+    """The unbiased squared kernel distance of all classes' features, as one set; see `score_kid`.
+
+    One example, a latent, makes a sample of every class. Pairs of one example, of whatever classes, are left out, and a
+    resample has all its samples: each class has the same part in the mean, and only independent samples are paired.
+
+    Args:
+        classes: features [N, D] of each class; row i of all of them is of one example.
+    """
+    each = [as_rows(one) for one in classes]
+    n, width = each[0].shape
+    if width != reference.features.shape[1]:
         rule = f"features must have the reference's {reference.features.shape[1]} dimensions"
-        raise InputError(rule, value=rows.shape[1])
-    n = len(rows)
-    if not np.isfinite(rows).all():
+        raise InputError(rule, value=width)
+    if not all(np.isfinite(rows).all() for rows in each):
         return Score.undefined(n, len(indices))
-    pairs = kernel(rows, rows)
+    pairs = np.zeros((n, n))
+    for one, other in itertools.product(each, repeat=2):
+        pairs += kernel(one, other) / len(each) ** 2
     np.fill_diagonal(pairs, 0)
-    cross = kernel(rows, reference.features).mean(axis=1)
+    cross = np.mean([kernel(rows, reference.features).mean(axis=1) for rows in each], axis=0)
 
     def estimate(counts: Array) -> Array:
         towards = counts @ pairs  # [R, N]

@@ -53,6 +53,7 @@ class MlflowRecorder:
         folder: the sweep's folder, where explanation files are found; its parent is the storage.
         media: "image", "logmel" or "array": how explanations are drawn.
         audio: the mel features, when explanations can be heard.
+        labels: tags of the parent run and of every child run.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class MlflowRecorder:
         *,
         media: str = "array",
         audio: MelSpec | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         self.uri = uri or local_store(folder.parent)
         self.sweep_name, self.sweep_id, self.folder = sweep_name, sweep_id, folder
-        self.media, self.audio = media, audio
+        self.media, self.audio, self.labels = media, audio, dict(labels or {})
         self._client = open_client(self.uri)
         self._experiment = self._find_experiment(experiment or sweep_name)
         self._parent: str | None = None
@@ -94,7 +96,8 @@ class MlflowRecorder:
         if run.info.status != "RUNNING":
             self._client.update_run(self._parent, status="RUNNING")
         known = run.data.params
-        self._send(self._parent, params={k: v for k, v in flatten(config or {}).items() if k not in known})
+        new = {name: value for name, value in flatten(config or {}).items() if name not in known}
+        self._send(self._parent, params=new, tags=self.labels)
         if sweep_file is not None:
             self._client.log_text(self._parent, sweep_file.read_text(encoding="utf-8"), "sweep.yaml")
         if versions is not None:
@@ -117,6 +120,7 @@ class MlflowRecorder:
         tags = {
             "raysweep.milestones": str(len(trial.milestones)),
             **trial_tags(trial),
+            **self.labels,
             **unseen,
             **not_finite(points),
         }

@@ -71,6 +71,12 @@ def _points(recorder: MlflowRecorder, run_id: str, name: str) -> list[tuple[int,
     return [(m.step, m.timestamp, m.value) for m in recorder._client.get_metric_history(run_id, name)]
 
 
+def test_a_sweeps_labels_are_tags_of_all_its_runs(folder: Path) -> None:
+    recorder = MlflowRecorder(None, "shoes", "labelled", None, folder, labels={"raysweep.oracle": "true"})
+    runs = [recorder.open_sweep(), recorder.record(_trial(0, (100,)))]
+    assert [recorder._client.get_run(run).data.tags["raysweep.oracle"] for run in runs] == ["true", "true"]
+
+
 def test_a_trial_is_a_finished_child_with_parameters_objective_interval_and_pictures(folder: Path) -> None:
     recorder = _recorder(folder, "whole")
     run = recorder._client.get_run(recorder.record(_trial(0)))

@@ -127,6 +127,71 @@ def test_the_objective_is_the_mean_distance_of_the_classes_that_are_seen(make: M
     assert found.metrics["target_fd.low"] <= found.metrics["target_fd"] <= found.metrics["target_fd.high"]
 
 
+TOGETHER = (ObjectiveSpec("overall_fd", network(seed=3)), ObjectiveSpec("overall_kid", network(seed=3)))
+
+
+def test_all_classes_that_are_seen_are_compared_as_one_set(make: Make, tmp_path: Path) -> None:
+    workload = make(objectives=TOGETHER)
+    found = scored(workload, tmp_path)
+    features, data = workload.features("overall_fd"), workload.data
+    assert data.y is not None
+    with torch.no_grad():
+        made = torch.from_numpy(found.tensors["classes"][[0, 2]]).flatten(0, 1)
+        fake = features(made).double().numpy()
+        real = features(torch.from_numpy(data.x[data.y != 1])).double().numpy()
+    together = found.objectives["overall_fd"]
+    assert together.value == pytest.approx(frechet_distance(fake, Reference.fit(real)), rel=1e-4)
+    assert together.n == 8
+
+    def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return (one @ other.T / one.shape[1] + 1) ** 3
+
+    apart = np.arange(16)[:, None] % 8 != np.arange(16) % 8  # samples of one latent are no pair
+    among = kernel(real, real)[~np.eye(40, dtype=bool)].mean()
+    wanted = kernel(fake, fake)[apart].mean() + among - 2 * kernel(fake, real).mean()
+    assert found.objectives["overall_kid"].value == pytest.approx(wanted, rel=1e-4, abs=1e-9)
+
+
+def test_real_classes_count_alike_however_many_samples_the_data_have(make: Make, tmp_path: Path) -> None:
+    images(tmp_path / "test.npz", y=np.array([0] * 30 + [1] * 20 + [2] * 10), seed=1)
+    workload = make(objectives=TOGETHER)
+    found = scored(workload, tmp_path)
+    with torch.no_grad():
+        made = torch.from_numpy(found.tensors["classes"][[0, 2]]).flatten(0, 1)
+        real = torch.from_numpy(np.concatenate([workload.data.x[:10], workload.data.x[50:]]))
+        fake, true = (workload.features("overall_fd")(one).double().numpy() for one in (made, real))
+    assert found.objectives["overall_fd"].value == pytest.approx(frechet_distance(fake, Reference.fit(true)), rel=1e-4)
+
+
+def test_the_judge_says_of_each_class_how_often_it_sees_it(make: Make, tmp_path: Path) -> None:
+    workload = make()
+    found = scored(workload, tmp_path)
+    assert workload.judge is not None
+    for label, shape in enumerate(SHAPES):
+        with torch.no_grad():
+            says = workload.judge.module(torch.from_numpy(found.tensors["classes"][label])).argmax(1) == label
+        count = int(says.sum())
+        ends = found.metrics[f"recognition.{shape}.low"], found.metrics[f"recognition.{shape}.high"]
+        assert (found.metrics[f"recognition.{shape}"], ends) == (count / 8, pytest.approx(wilson(count, 8)))
+    assert found.metrics["recognition"] == found.metrics["recognition.bar"]
+    naive = make(method="probegan_naive", objectives=(ObjectiveSpec("classifier_loss"),))
+    made = {name for name in scored(naive, tmp_path).metrics if name.startswith("recognition.")}
+    assert made == {f"recognition{shape}.{end}" for shape in ("", ".bar") for end in ("low", "high")} | {
+        "recognition.bar"
+    }
+
+
+def test_a_judge_is_asked_for_the_classes_that_it_knows(make: Make, tmp_path: Path) -> None:
+    clothes = ("bag", "hat", "trouser")
+    images(tmp_path / "train.npz", classes=clothes)
+    images(tmp_path / "test.npz", classes=clothes, seed=1)
+    workload = make(target="bag", judge=ModelSource("zoo://fashion/judge"))
+    assert workload.judge is not None
+    assert workload.judge.units is not None
+    assert workload.judged_classes == {0: workload.judge.units.index("bag"), 2: workload.judge.units.index("trouser")}
+    assert make(target="bag", judge=None).judged_classes == {}
+
+
 def test_what_was_trained_in_bfloat16_is_shown_and_scored_in_float32(make: Make, tmp_path: Path) -> None:
     full, half = make(), make(precision="bfloat16")
     assert half.stepping != full.stepping  # so no row of one precision is continued in the other
@@ -198,23 +263,24 @@ def test_people_see_every_class_and_which_was_never_shown(make: Make, tmp_path: 
 
 
 def test_selection_does_not_look_at_the_targets_real_images(make: Make, tmp_path: Path) -> None:
-    before = scored(make(), tmp_path / "one").objectives
+    objectives = (ObjectiveSpec("seen_fd", network(seed=3)), *TOGETHER, ObjectiveSpec("classifier_loss"))
+    before = scored(make(objectives=objectives), tmp_path / "one").objectives
     with np.load(tmp_path / "test.npz") as stored:
         arrays = dict(stored)
     arrays["x"][arrays["y"] == 1] = 0.5
     np.savez(tmp_path / "test.npz", **arrays)
-    after = scored(make(), tmp_path / "two").objectives
+    after = scored(make(objectives=objectives), tmp_path / "two").objectives
     assert {name: score.value for name, score in after.items()} == {name: score.value for name, score in before.items()}
 
 
 def test_a_search_in_another_sweeps_generator_is_scored_like_a_training(make: Make, tmp_path: Path) -> None:
-    conditional = make(method="biggan", objectives=(ObjectiveSpec("seen_fd", network(seed=3)),))
+    conditional = make(method="biggan", objectives=(ObjectiveSpec("overall_fd", network(seed=3)),))
     before = scored(conditional, tmp_path)
     save_file({name: before.tensors[name] for name in WINNER if name in before.tensors}, tmp_path / "gan.safetensors")
-    workload = make(method="biggan_am", trained="gan.safetensors")
+    workload = make(method="biggan_am", trained="gan.safetensors", objectives=(ObjectiveSpec("classifier_loss"),))
     state = trained(workload, 3, samples=4.0)
     found = Scorer(workload, 1, CPU, tmp_path).score(state, {})
-    assert found.objectives["seen_fd"].value == pytest.approx(before.objectives["seen_fd"].value)  # the classes' own
+    assert found.metrics["fd.ring"] == pytest.approx(before.metrics["fd.ring"])  # the classes' own
     assert found.metrics["target_fd"] != before.metrics["target_fd"]
     assert found.tensors["embedding"].shape == (1, 4)
     assert workload.stepping["trained"]
