@@ -243,9 +243,9 @@ def _check_keys(sweep: SingleSweep) -> None:
             )
             raise InputError(rule, key=f"objective.{index}.name", value=one.name)
         if one.name not in OBJECTIVES[method.name]:
-            why = WHY_NOT.get((method.name, one.name))
+            why, own = WHY_NOT.get((method.name, one.name)), OBJECTIVES[method.name]
             rule = f"no objective of {method.name}" + (f", {why}" if why else "")
-            hint = did_you_mean(one.name, OBJECTIVES[method.name])
+            hint = f"Take {own[0]}" if why else did_you_mean(one.name, own)
             raise InputError(rule, key=f"objective.{index}.name", value=one.name, suggestion=hint)
         if one.reference is not None and (method.name not in EXCITE or sweep.target.class_ is None):
             rule = "has a use only with a method that excites a unit, and a class as its target"
