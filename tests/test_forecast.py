@@ -115,7 +115,7 @@ def test_a_search_in_a_trained_generator_is_estimated(jobs: Path, tmp_path: Path
     generator = {name: kept(found[0])[name] for name in ("generator", "shape")}
     save_file({**generator, "unseen": torch.arange(10) == 7}, tmp_path / "trained.safetensors")
     method = f"method={{name: biggan_am, trained: {tmp_path}/trained.safetensors}}"
-    searched = training(jobs, method, "space={classifier: robust, steps: 20}")
+    searched = training(jobs, method, "objective=classifier_loss", "space={classifier: robust, steps: 20}")
     assert searched["untimed"] is None
     assert searched["seconds"] == pytest.approx(20 * searched["seconds_per_row_step"])
 
