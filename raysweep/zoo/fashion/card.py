@@ -81,6 +81,9 @@ judge's accuracy on real test images, by class:
 | {rule} |
 | {by_class} |
 
+Every sweep that trains a generator records the judge's rate on its images of each class, seen or not
+(`recognition.<class>`); docs/results.md has it for generators of all classes but sneakers.
+
 ## Generator
 
 Latent: 64 independent standard normals. A GAN trained for {generator[steps]:,} steps of {generator[batch]} images,
