@@ -212,6 +212,8 @@ class Scorer:
             "numerics": [spec.scoring_precision, self.slots, self.device.type],
             "kid": KID_REFERENCE,
         }
+        if any(one.name in COMPARE_TOGETHER for one in self._specs):
+            depends_on["seen"] = self._gan.seen
         return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
 
     def _fit(self, name: str) -> dict[str, np.ndarray]:
@@ -227,7 +229,10 @@ class Scorer:
             labels = range(len(self.workload.data.classes))
             fitted = {label: self._reference_of(name, self._gan.of_class(label)) for label in labels}
             return {f"{label}/{key}": value for label, found in fitted.items() for key, value in found.items()}
-        if name in ("kid", "overall_kid"):
+        if name == "overall_kid":
+            each = self._gan.together(most=KID_REFERENCE // len(self._gan.seen))
+            return asdict(KernelReference.fit_together([self._featured(name, one) for one in each]))
+        if name == "kid":
             pick = np.random.default_rng(0).permutation(len(data))[:KID_REFERENCE]
             return asdict(KernelReference.fit(self._show.batched(self._features[name], data[np.sort(pick)])))
         return self._reference_of(name, real)
@@ -235,8 +240,7 @@ class Scorer:
     def _real(self, name: str) -> np.ndarray:
         """The samples that an objective, or what is measured beside them, compares with."""
         if name in COMPARE_TOGETHER:
-            each = [self._gan.of_class(label) for label in self._gan.seen]
-            return np.concatenate([one[: min(map(len, each))] for one in each])  # as many of each, as are made
+            return np.concatenate(self._gan.together())
         named = any(one.name == name for one in self._specs)
         return self.workload.real(name) if named else self.workload.explainer.real
 

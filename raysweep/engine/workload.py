@@ -19,6 +19,7 @@ from raysweep.data import Dataset, load_arrays, load_data
 from raysweep.data.audio import VOCAL, MelSpec
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers import EXPLAINERS
+from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.explainers.samples import label_of
 from raysweep.engine.workload_spec import WorkloadSpec, classifier_key
 from raysweep.errors import InputError
@@ -234,13 +235,19 @@ class Workload:
         for index, one in enumerate(self.spec.objectives):
             if one.name in COMPARE_FEATURES:
                 self._check_features(one.name, f"objective.{index}")
-        fewest = min([len(self.explainer.real), *(len(self.real(one.name)) for one in self.spec.objectives)])
+        fewest = min([len(self.explainer.real), *(self._compared(one.name) for one in self.spec.objectives)])
         if self.spec.examples > fewest:
             raise InputError(
                 f"N larger than the reference: the data have {fewest} examples to compare with",
                 key="examples",
                 value=self.spec.examples,
             )
+
+    def _compared(self, objective: str) -> int:
+        """How many real samples an objective compares so many examples with; of one of several classes, of each."""
+        if objective in COMPARE_TOGETHER and isinstance(self.explainer, GanExplainer):
+            return len(self.explainer.together()[0])
+        return len(self.real(objective))
 
     def _check_judge(self) -> None:
         if self._judge is not None:

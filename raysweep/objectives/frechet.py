@@ -96,7 +96,9 @@ def frechet_distance(features: ArrayLike, reference: Reference) -> float:
     return max(0.0, float(shift + np.square(factor).sum() + reference.trace - 2 * nuclear))
 
 
-def score_frechet(features: ArrayLike, reference: Reference, indices: NDArray[np.int64]) -> Score:
+def score_frechet(
+    features: ArrayLike, reference: Reference, indices: NDArray[np.int64], independent: int | None = None
+) -> Score:
     """The distance of features [N, D] to the reference, with a 95 % interval; the reference is held fixed.
 
     `value` is the plug-in estimate, biased upwards at small N. From N = 3 D on the interval covers the *true* distance,
@@ -108,6 +110,7 @@ def score_frechet(features: ArrayLike, reference: Reference, indices: NDArray[np
         features: [N, D], or [N]; with a feature that is not finite the score is nan.
         reference: the real data's side.
         indices: [R, N] from `bootstrap.resamples`.
+        independent: how many of the N examples are, where they come in groups; they must be 3 D for the first.
     """
     rows = as_rows(features)
     n, d = rows.shape
@@ -115,7 +118,7 @@ def score_frechet(features: ArrayLike, reference: Reference, indices: NDArray[np
     if np.isnan(value):
         return Score.undefined(n, len(indices))
     replicates = resampled(rows, reference, indices)
-    if n < ENOUGH * d:
+    if (n if independent is None else independent) < ENOUGH * d:
         return score(value, centred(value, replicates), n)
     return score(value, inverted(value, replicates, resampled(rows, Reference.fit(rows), indices)), n)
 

@@ -33,11 +33,27 @@ class KernelReference:
     @classmethod
     def fit(cls, features: ArrayLike) -> KernelReference:
         """The reference of features [M, D], M ≥ 2."""
-        rows = as_rows(features)
-        m = len(rows)
-        total = sum(kernel(rows[first : first + BLOCK], rows).sum() for first in range(0, m, BLOCK))
-        own = ((np.square(rows).sum(axis=1) / rows.shape[1] + 1) ** 3).sum()
-        return cls(rows, float((total - own) / (m * (m - 1))))
+        return cls.fit_together([features])
+
+    @classmethod
+    def fit_together(cls, classes: Sequence[ArrayLike]) -> KernelReference:
+        """The reference of all classes' features, [M, D] each, M ≥ 2, as one set in which each has the same part.
+
+        That part is a class's for certain, not by chance: so the mean is over pairs of classes, of each the mean over
+        pairs of their examples.
+        """
+        each = [as_rows(one) for one in classes]
+        pairs = [_mean_kernel(one, other) for one, other in itertools.product(each, repeat=2)]
+        return cls(np.concatenate(each), float(np.mean(pairs)))
+
+
+def _mean_kernel(x: Array, y: Array) -> float:
+    """The mean of k over pairs of examples, but those of one with itself where `x` is `y`."""
+    total = sum(float(kernel(x[first : first + BLOCK], y).sum()) for first in range(0, len(x), BLOCK))
+    if x is not y:
+        return total / (len(x) * len(y))
+    own = float(((np.square(x).sum(axis=1) / x.shape[1] + 1) ** 3).sum())
+    return (total - own) / (len(x) * (len(x) - 1))
 
 
 def kernel(x: Array, y: Array) -> Array:

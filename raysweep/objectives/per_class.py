@@ -37,5 +37,5 @@ def score_frechet_together(classes: Sequence[ArrayLike], reference: Reference, i
     each = [as_rows(one) for one in classes]
     n = len(each[0])
     drawn = np.concatenate([indices + n * place for place in range(len(each))], axis=1)
-    found = score_frechet(np.concatenate(each), reference, drawn)
+    found = score_frechet(np.concatenate(each), reference, drawn, independent=n)
     return score(found.value, found.replicates, n) if np.isfinite(found.value) else Score.undefined(n, len(indices))

@@ -102,6 +102,24 @@ def test_one_class_together_is_that_class() -> None:
     assert (alone.value, alone.low, alone.high) == (same.value, same.low, same.high)
 
 
+def test_the_kernel_distance_to_few_of_each_class_is_unbiased() -> None:
+    one, values = resamples(0, 5, 1), []
+    for seed in range(300):
+        made, real = (
+            [draw(5, 2, 1000 * seed + 10 * side + label) + 1.5 * label for label in range(3)] for side in (0, 1)
+        )
+        values.append(score_kid_together(made, KernelReference.fit_together(real), one).value)
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(300)  # made as the real ones are: the distance is 0
+
+
+def test_latents_too_few_for_the_bias_cover_what_is_expected_of_so_many() -> None:
+    reference = Reference.fit(np.concatenate(of_latents(20_000, 1, d=8)))
+    indices = resamples(0, 20, 200)  # 20 latents < 3 · 8 features ≤ 60 samples
+    scores = [score_frechet_together(of_latents(20, seed, d=8), reference, indices) for seed in range(10, 110)]
+    expected = np.mean([one.value for one in scores])
+    assert np.mean([one.low <= expected <= one.high for one in scores]) >= 0.9
+
+
 @pytest.mark.parametrize("shift", [0, 1])
 def test_the_interval_of_all_together_covers_the_true_distance(shift: float) -> None:
     reference = Reference.fit(np.concatenate(of_latents(20_000, 1)) + shift)
@@ -111,21 +129,25 @@ def test_the_interval_of_all_together_covers_the_true_distance(shift: float) -> 
     assert np.mean([one.low <= truth <= one.high for one in scores]) >= 0.9
 
 
-def slow_kid(made: list[np.ndarray], real: np.ndarray, examples: np.ndarray) -> float:
+def slow_kid(made: list[np.ndarray], real: list[np.ndarray], examples: np.ndarray) -> float:
     def k(a: np.ndarray, b: np.ndarray) -> float:
         return float((a @ b / len(a) + 1) ** 3)
 
     within = [
         k(one[i], other[j]) for i in examples for j in examples if i != j for one in made for other in made
     ]  # pairs of one latent are left out
-    among = [k(a, b) for i, a in enumerate(real) for j, b in enumerate(real) if i != j]
-    across = [k(one[i], b) for i in examples for one in made for b in real]
+    among = [
+        np.mean([k(a, b) for i, a in enumerate(one) for j, b in enumerate(other) if one is not other or i != j])
+        for one in real
+        for other in real
+    ]
+    across = [k(one[i], b) for i in examples for one in made for other in real for b in other]
     return float(np.mean(within) + np.mean(among) - 2 * np.mean(across))
 
 
 def test_the_kernel_distance_of_all_together_is_the_loops() -> None:
-    made, real, indices = of_latents(6, 0), draw(9, 2, 9), resamples(0, 6, 5)
-    found = score_kid_together(made, KernelReference.fit(real), indices)
+    made, real, indices = of_latents(6, 0), of_latents(4, 9), resamples(0, 6, 5)
+    found = score_kid_together(made, KernelReference.fit_together(real), indices)
     assert found.value == pytest.approx(slow_kid(made, real, np.arange(6)))
     np.testing.assert_allclose(found.replicates, [slow_kid(made, real, row) for row in indices])
     assert found.n == 6

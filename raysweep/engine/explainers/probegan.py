@@ -83,6 +83,12 @@ class GanExplainer(Explainer):
         data = self.workload.data
         return data.x[data.y == label]
 
+    def together(self, most: int | None = None) -> list[np.ndarray]:
+        """Real samples of each class that the images show: as many as the rarest has, at most so many, drawn once."""
+        each = [self.of_class(label) for label in self.seen]
+        count = min(most or len(each[0]), *map(len, each))
+        return [one[np.sort(np.random.default_rng(0).permutation(len(one))[:count])] for one in each]
+
     @property
     def images(self) -> Dataset:
         """What the discriminator compares with, target class and all; the method leaves that out."""

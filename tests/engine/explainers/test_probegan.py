@@ -138,7 +138,7 @@ def test_all_classes_that_are_seen_are_compared_as_one_set(make: Make, tmp_path:
     with torch.no_grad():
         made = torch.from_numpy(found.tensors["classes"][[0, 2]]).flatten(0, 1)
         fake = features(made).double().numpy()
-        real = features(torch.from_numpy(data.x[data.y != 1])).double().numpy()
+        real = features(torch.from_numpy(np.concatenate([data.x[data.y == 0], data.x[data.y == 2]]))).double().numpy()
     together = found.objectives["overall_fd"]
     assert together.value == pytest.approx(frechet_distance(fake, Reference.fit(real)), rel=1e-4)
     assert together.n == 8
@@ -147,7 +147,8 @@ def test_all_classes_that_are_seen_are_compared_as_one_set(make: Make, tmp_path:
         return (one @ other.T / one.shape[1] + 1) ** 3
 
     apart = np.arange(16)[:, None] % 8 != np.arange(16) % 8  # samples of one latent are no pair
-    among = kernel(real, real)[~np.eye(40, dtype=bool)].mean()
+    within, between = (kernel(real[:20], real[:20]), kernel(real[20:], real[20:])), kernel(real[:20], real[20:])
+    among = (sum(one[~np.eye(20, dtype=bool)].mean() for one in within) + 2 * between.mean()) / 4
     wanted = kernel(fake, fake)[apart].mean() + among - 2 * kernel(fake, real).mean()
     assert found.objectives["overall_kid"].value == pytest.approx(wanted, rel=1e-4, abs=1e-9)
 
@@ -156,9 +157,12 @@ def test_real_classes_count_alike_however_many_samples_the_data_have(make: Make,
     images(tmp_path / "test.npz", y=np.array([0] * 30 + [1] * 20 + [2] * 10), seed=1)
     workload = make(objectives=TOGETHER)
     found = scored(workload, tmp_path)
+    with pytest.raises(InputError, match="N larger than the reference: the data have 10 examples to compare with"):
+        make(objectives=TOGETHER, examples=11)
     with torch.no_grad():
         made = torch.from_numpy(found.tensors["classes"][[0, 2]]).flatten(0, 1)
-        real = torch.from_numpy(np.concatenate([workload.data.x[:10], workload.data.x[50:]]))
+        drawn = np.sort(np.random.default_rng(0).permutation(30)[:10])  # of the first class, not the first of it
+        real = torch.from_numpy(np.concatenate([workload.data.x[drawn], workload.data.x[50:]]))
         fake, true = (workload.features("overall_fd")(one).double().numpy() for one in (made, real))
     assert found.objectives["overall_fd"].value == pytest.approx(frechet_distance(fake, Reference.fit(true)), rel=1e-4)
 
