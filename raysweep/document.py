@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from raysweep.errors import InputError
+from raysweep.errors import InputError, did_you_mean
 from raysweep.search.domains import same
 from raysweep.yaml_source import Path_, parse_scalar
 
@@ -44,6 +45,9 @@ class Document:
             parsed = parse_scalar(value)
         except InputError as error:
             raise InputError(f"the value {error.rule}", key="--set", value=text) from None
+        leaves_out = parsed is None and ARGS not in parents
+        if leaves_out:
+            self._check_there([*parents, last], text)
         place: Any = self.raw
         for depth, parent in enumerate(parents):
             inner = {} if (found := _child(place, parent)) is None else found
@@ -53,11 +57,22 @@ class Document:
                 rule = f"'{above}' is no mapping, so no key below it can be set"
                 raise InputError(rule, key="--set", value=text, suggestion=hint)
             place = _put(place, parent, inner.copy(), text)  # a copy: an alias elsewhere in the file keeps its value
-        if parsed is None and isinstance(place, dict) and ARGS not in parents:
+        if leaves_out and isinstance(place, dict):
             place.pop(last, None)
         else:
             _put(place, last, parsed, text)
         self._overrides[self.path_of(key)] = text
+
+    def _check_there(self, keys: Sequence[str], text: str) -> None:
+        """A key that is to be left out is there, each below the one before it."""
+        place: Any = self.raw
+        for depth, key in enumerate(keys):
+            if not isinstance(place, dict):
+                return  # a list, or what is no mapping, which is refused where keys are set
+            if key not in place:
+                rule = f"'{'.'.join(keys[: depth + 1])}' is not in the file, so it cannot be left out"
+                raise InputError(rule, key="--set", value=text, suggestion=did_you_mean(key, place))
+            place = place[key]
 
     def located(self, error: InputError) -> InputError:
         """The same error with its key as the file writes it, and with the file and the line of that key.

@@ -75,6 +75,22 @@ def test_null_leaves_a_key_out() -> None:
     assert document().raw["space"]["lr"]
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("spacee.lr=null", "--set: 'spacee' is not in the file, so it cannot be left out .*Did you mean 'space'"),
+        ("space.lrr=null", "--set: 'space.lrr' is not in the file, so it cannot be left out .*Did you mean 'lr'"),
+        ("models.judge.weights=null", "--set: 'models.judge' is not in the file"),
+    ],
+)
+def test_what_is_not_there_cannot_be_left_out(override: str, message: str) -> None:
+    made = document()
+    before = str(made.raw)
+    with pytest.raises(InputError, match=message):
+        made.override(override)
+    assert str(made.raw) == before
+
+
 def test_null_is_a_value_for_a_callable_and_in_a_list() -> None:
     made = document()
     made.override("models.generator.args.width=null")
