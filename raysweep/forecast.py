@@ -37,7 +37,7 @@ def forecast(
         lines.append(of + each[-1].numerics)
         untimed += [of + each[-1].untimed] if each[-1].untimed is not None else []
         say(lines[-1])
-    seconds = sum(one.turns * one.seconds_per_turn for one in each) if configs and not untimed else None
+    seconds = sum(one.waited * one.seconds_per_turn for one in each) if configs and not untimed else None
     turns = sum(one.turns for one in each)
     slowest = None if untimed else max(one.seconds_per_turn for one in each)
     return {
@@ -51,10 +51,16 @@ def forecast(
 
 @dataclass(frozen=True)
 class _Cost:
-    """What stepping the rows of one method costs; why that is not known where no step could be timed."""
+    """What stepping the rows of one method costs; why that is not known where no step could be timed.
+
+    Args:
+        turns: that rows make.
+        waited: as many turns as could be made meanwhile, had every lane work to the end.
+    """
 
     numerics: str
     turns: int
+    waited: int
     seconds_per_turn: float = math.nan
     untimed: str | None = None
 
@@ -69,12 +75,22 @@ def _cost(sweep: Sweep, name: str, workload: Workload, configs: Sequence[Config]
         device = torch.device("cpu")
         first = _first(sweep, {METHOD: name} if name else {})
         sizes = slots_to_try(sweep, "cpu")
-        choice = choose(workload, device, _lanes(sweep, configs), sweep.precision, sizes, first)
+        lanes = _lanes(sweep, configs)
+        choice = choose(workload, device, lanes, sweep.precision, sizes, first)
         (method,) = workload.methods(1, device)
-    turns = sum(method.turns(sweep.numbers(config), steps_of(config)) for config in configs) * sweep.rows
+    each = [method.turns(sweep.numbers(config), steps_of(config)) * sweep.rows for config in configs]
+    turns, waited = sum(each), longest(each, lanes) * lanes if sweep.trains else sum(each)
     if choice.untimed is not None:
-        return _Cost(str(choice), turns, untimed=choice.untimed)
-    return _Cost(str(choice), turns, choice.seconds[choice.precision, choice.slots])
+        return _Cost(str(choice), turns, waited, untimed=choice.untimed)
+    return _Cost(str(choice), turns, waited, choice.seconds[choice.precision, choice.slots])
+
+
+def longest(trainings: Sequence[int], lanes: int) -> int:
+    """The turns of the lane that has most to do: a training stays in its lane, and begins in the first that is free."""
+    busy = [0] * lanes
+    for turns in trainings:
+        busy[busy.index(min(busy))] += turns
+    return max(busy)
 
 
 def _lanes(sweep: Sweep, configs: Sequence[Config]) -> int:

@@ -37,7 +37,10 @@ def print_estimate(forecast: dict[str, Any]) -> None:
     seconds = forecast["seconds"]
     if forecast["untimed"] is not None:
         print(f"estimate        none, as no step could be timed: {forecast['untimed']}")
-    elif seconds is not None:
+    elif seconds is None:
+        each = in_words(forecast["seconds_per_row_step"])
+        print(f"estimate        {each} a row-step here; how many there are, the sampler decides")
+    else:
         each = f"{in_words(forecast['seconds_per_row_step'])} a row-step here"
         size, unit = next((size, unit) for size, unit in SPANS if seconds >= 2 * size or size == 1)
         print(f"estimate        {seconds / size:.1f} {unit} of stepping ({each})")

@@ -14,7 +14,7 @@ from raysweep.engine import numerics
 from raysweep.engine.engine import Engine
 from raysweep.engine.trajectory import kept
 from raysweep.engine.workload import Workload
-from raysweep.forecast import forecast, planned
+from raysweep.forecast import forecast, longest, planned
 from raysweep.preflight import workload_spec
 from raysweep.schema import Sweep
 from raysweep.sweepfile import load_sweep
@@ -145,3 +145,14 @@ def test_an_estimate_is_told_in_units_that_can_be_read(
 ) -> None:
     print_estimate({"seconds": seconds, "seconds_per_row_step": each, "untimed": None})
     assert capsys.readouterr().out == f"estimate        {said}\n"
+
+
+@pytest.mark.parametrize(("trainings", "lanes", "turns"), [((3, 3, 3), 2, 6), ((3, 3), 2, 3), ((5, 1, 1, 1), 2, 5)])
+def test_a_training_is_not_split_between_lanes(trainings: tuple[int, ...], lanes: int, turns: int) -> None:
+    assert longest(trainings, lanes) == turns
+
+
+def test_where_the_sampler_decides_how_much_there_is_a_steps_time_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    print_estimate({"untimed": None, "seconds": None, "seconds_per_row_step": 2.5e-3})
+    told = "estimate        2500 µs a row-step here; how many there are, the sampler decides\n"
+    assert capsys.readouterr().out == told
