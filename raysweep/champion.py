@@ -96,18 +96,14 @@ def _stand_in(
     known = load_data(data["source"], folder=home, key=f"{key}.source", media=data.get("media"))
     source, x, arrays = f"{FILES}/classes-of-{key}.npz", known.x, dict[str, Any]()
     if key == "images" and known.y is not None:
-        shown = np.ones(len(x), dtype=bool) if hidden is None else known.y != _label(hidden, known.classes)
+        never = None if hidden is None else class_unit(hidden, known.classes, len(known.classes), "target.class")
+        shown = known.y != never  # of None, all
         x, arrays["y"] = x[shown], known.y[shown][:1].repeat(2)
     if known.mel is not None:
         arrays["mel"] = known.mel.numbers
     flat = np.stack([np.full(x.shape[1:], one, dtype=x.dtype) for one in (x.min(), x.max())])
     np.savez(folder / source, **arrays, x=flat, classes=np.array(known.classes, dtype=str))
     return {"source": source, "media": known.media if media == "image" else media}
-
-
-def _label(name: str | int, classes: Sequence[str]) -> int:
-    """The index of the class that a method is never shown."""
-    return class_unit(name, classes, len(classes), "target.class")
 
 
 def _named_files(networks: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any], str]]:

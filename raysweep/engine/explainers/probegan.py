@@ -94,6 +94,18 @@ class GanExplainer(Explainer):
         """What the discriminator compares with, target class and all; the method leaves that out."""
         return self.workload.images
 
+    @cached_property
+    def _seen_images(self) -> np.ndarray:
+        """Which images the method shows, bool [N]."""
+        assert self.images.y is not None
+        return np.isin(self.images.y, self.seen)
+
+    @cached_property
+    def span(self) -> tuple[float, float]:
+        """The least and the greatest number of what is made: of images 0 and 1, else what the images shown have."""
+        shown = self.images.x[self._seen_images]
+        return (0.0, 1.0) if self.images.media == "image" else (float(shown.min()), float(shown.max()))
+
     def _check_images(self) -> None:
         found, data = self.images, self.workload.data
         check_images(tuple(found.x.shape[1:]), "images.source")
@@ -111,12 +123,10 @@ class GanExplainer(Explainer):
         if found.x.shape[1:] != data.x.shape[1:]:
             rule = f"must have samples of the shape of data, {list(data.x.shape[1:])}"
             raise InputError(rule, key="images.source", value=list(found.x.shape[1:]))
-        if found.media != "image":
-            assert found.y is not None
-            shown = found.x[np.isin(found.y, self.seen)]
-            if shown.min() == shown.max():
-                rule = "must hold more than one number in the classes that are shown, for what is made has their range"
-                raise InputError(rule, key="images.source", value=float(shown.min()))
+        low, high = self.span
+        if low == high:
+            rule = "must hold more than one number in the classes that are shown, for what is made has their range"
+            raise InputError(rule, key="images.source", value=low)
 
     @cached_property
     def target(self) -> int:
@@ -168,15 +178,12 @@ class GanExplainer(Explainer):
         return method
 
     def _shown(self, device: torch.device) -> RealImages:
-        """The images that the method shows, once on a device for all lanes; their range, too, is of these alone."""
+        """The images that the method shows, once on a device for all lanes."""
         if device not in self._on_device:
-            found = self.images
+            found, shown = self.images, self._seen_images
             assert found.y is not None
-            shown = np.isin(found.y, self.seen)
-            x, y = found.x[shown], found.y[shown]
-            span = (0.0, 1.0) if found.media == "image" else (float(x.min()), float(x.max()))
-            images = RealImages(torch.from_numpy(x), torch.from_numpy(y), len(found.classes), *span)
-            self._on_device[device] = images.to(device)
+            x, y = torch.from_numpy(found.x[shown]), torch.from_numpy(found.y[shown])
+            self._on_device[device] = RealImages(x, y, len(found.classes), *self.span).to(device)
         return self._on_device[device]
 
     def found(self, show: Showing, kept: dict[str, Tensor], values: dict[str, float]) -> Found:
