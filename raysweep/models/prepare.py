@@ -56,6 +56,16 @@ def prepare(
     return freeze(prepared)
 
 
+def beside(network: nn.Module) -> nn.Module:
+    """The same network for another thread: layers, hooks and buffers of its own, but the same weights in memory.
+
+    Args:
+        network: frozen; of a TorchScript network the weights are copied too.
+    """
+    weights: dict[int, Any] = {id(weight): weight for weight in network.parameters()}
+    return copy.deepcopy(network, weights)
+
+
 def _changed(
     network: nn.Module,
     change: Callable[[nn.Module], int],

@@ -10,7 +10,7 @@ from torch import nn
 
 from raysweep.models.load import load_model
 from raysweep.models.model import ModelSource
-from raysweep.models.prepare import prepare
+from raysweep.models.prepare import beside, prepare
 from raysweep.models.readout import Readout
 
 
@@ -166,3 +166,11 @@ def test_a_network_that_runs_in_one_precision_only_is_not_folded() -> None:
     prepared = prepare(module, example=x)
     assert norms(prepared) == 1
     torch.testing.assert_close(prepared(x), module(x))
+
+
+def test_one_beside_another_computes_the_same_with_buffers_of_its_own() -> None:
+    network = prepare(trained(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(8), nn.Linear(8, 3))))
+    other, x = beside(network), torch.randn(2, 2, 4)
+    assert torch.equal(network(x), other(x))
+    for mine, theirs in zip(network.buffers(), other.buffers(), strict=True):
+        assert mine.data_ptr() != theirs.data_ptr()

@@ -12,7 +12,7 @@ from torch import nn
 from raysweep.errors import InputError
 from raysweep.models.load import load_model
 from raysweep.models.model import Model, ModelSource
-from raysweep.models.prepare import prepare
+from raysweep.models.prepare import beside, prepare
 from raysweep.models.readout import Readout
 
 Script = Callable[[nn.Module, str], Path]
@@ -51,6 +51,11 @@ def test_preparing_it_converts_its_precision(scripted: Script) -> None:
     prepared = prepare(load(scripted(module, "net.ts")).module, torch.float64)
     x = torch.rand(2, 1, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(prepared(x), module.double()(x), atol=1e-10, rtol=0)
+
+
+def test_it_computes_the_same_beside_itself(scripted: Script) -> None:
+    prepared, x = prepare(load(scripted(net(), "net.ts")).module), torch.rand(2, 1, 8, 8)
+    assert torch.equal(beside(prepared)(x), prepared(x))
 
 
 def test_without_trust_it_is_refused(scripted: Script) -> None:

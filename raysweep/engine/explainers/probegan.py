@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from raysweep.data import Dataset
 from raysweep.data.dataset import class_unit
@@ -22,7 +22,7 @@ from raysweep.methods.gan import GanMethod, RealImages
 from raysweep.models.biggan import check_images
 from raysweep.models.fit import check_data_fit, check_gradient
 from raysweep.models.independence import check_rows_independent
-from raysweep.models.prepare import prepare
+from raysweep.models.prepare import beside, prepare
 from raysweep.models.readout import Readout
 from raysweep.models.squashed import check_unsquashed
 
@@ -46,6 +46,7 @@ class GanExplainer(Explainer):
     def __init__(self, workload: Workload) -> None:
         super().__init__(workload)
         self._on_device: dict[torch.device, RealImages] = {}
+        self._prepared: dict[tuple[torch.device, torch.dtype], list[nn.Module]] = {}
 
     @property
     def example(self) -> Tensor:
@@ -166,16 +167,21 @@ class GanExplainer(Explainer):
             check_generator(self._trained_file, count, tuple(self.images.x.shape[1:]))
 
     def build(self, device: torch.device, dtype: torch.dtype) -> Method:
-        """The method, with networks of its own."""
-        kept = torch.float64 if dtype == torch.float64 else torch.float32
-        classifiers = [
-            Readout(prepare(model.module, kept, example=self.example, read=Readout).to(device))
-            for model in self.workload.classifiers.values()
-        ]
+        """The method, which shares images and classifiers with those of other lanes."""
         kind: Any = METHODS[self.workload.spec.method]
         given = {} if self.trained is None else {"trained": self.trained}
-        method: GanMethod = kind(self._shown(device), classifiers, self.target, dtype=dtype, **given)
+        probed = self._probed(device, torch.float64 if dtype == torch.float64 else torch.float32)
+        method: GanMethod = kind(self._shown(device), probed, self.target, dtype=dtype, **given)
         return method
+
+    def _probed(self, device: torch.device, dtype: torch.dtype) -> list[Readout]:
+        """What is probed, for one lane: its weights are once on a device for all."""
+        if (device, dtype) not in self._prepared:
+            self._prepared[device, dtype] = [
+                prepare(model.module, dtype, example=self.example, read=Readout).to(device)
+                for model in self.workload.classifiers.values()
+            ]
+        return [Readout(beside(network)) for network in self._prepared[device, dtype]]
 
     def _shown(self, device: torch.device) -> RealImages:
         """The images that the method shows, once on a device for all lanes."""

@@ -50,6 +50,13 @@ def test_lanes_share_the_images_that_are_shown_and_whose_range_is_theirs_alone(m
     assert oracle.images.high == float(x.max())
 
 
+def test_lanes_share_the_weights_of_what_is_probed_and_none_of_its_layers(make: Make) -> None:
+    one, other = (method.classifiers[0] for method in make().methods(2, CPU) if isinstance(method, GanMethod))
+    for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
+        assert mine is theirs
+    assert not {id(layer) for layer in one.modules()} & {id(layer) for layer in other.modules()}
+
+
 @pytest.mark.parametrize("kind", ["probegan", "probegan_oracle"])
 def test_a_champion_makes_the_same_images_without_the_users_own(make: Make, tmp_path: Path, kind: str) -> None:
     x = np.random.default_rng(0).uniform(-1, 2, (60, 1, 28, 28)).astype(np.float32)
