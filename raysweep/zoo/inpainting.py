@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from raysweep.zoo.masks import varied_masks
+from raysweep.zoo.resumable import Resumable
 
 BARE = 0.1  # a mask that keeps less than this share keeps next to nothing
 
@@ -59,7 +60,7 @@ def obfuscate(fill: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, mask:
 
 
 @dataclass
-class Training:
+class Training(Resumable):
     """The whole state of one training, so that it can be saved and continued exactly.
 
     Args:
@@ -68,6 +69,9 @@ class Training:
         build_critic: makes the critic: `see(x)` [B, C, ...] is what it looks at of samples, and it maps (seen, mask) to
             realness [B] and class logits [B, K].
     """
+
+    parts = ("inpainter", "critic", "averaged", "of_inpainter", "of_critic")
+    numbers = ("step", "seconds", "history")
 
     settings: Settings
     build: Callable[[], nn.Module]
@@ -153,21 +157,3 @@ class Training:
         typical = (wanted - wanted.roll(1, 0)).abs().flatten(2).mean((0, 2))
         found = (seen[bare] - other).abs().flatten(2).mean(2)
         return functional.relu(typical - found).mean()
-
-    _parts = ("inpainter", "critic", "averaged", "of_inpainter", "of_critic")
-    _numbers = ("step", "seconds", "history")
-
-    def save(self, file: Path) -> None:
-        state = {name: getattr(self, name).state_dict() for name in self._parts}
-        state |= {name: getattr(self, name) for name in self._numbers}
-        part = file.with_suffix(".part")
-        torch.save({**state, "random": self.random.get_state()}, part)
-        part.replace(file)
-
-    def load(self, file: Path) -> None:
-        state = torch.load(file, weights_only=True)
-        for name in self._parts:
-            getattr(self, name).load_state_dict(state[name])
-        for name in self._numbers:
-            setattr(self, name, state[name])
-        self.random.set_state(state["random"])

@@ -8,7 +8,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,26 +17,16 @@ from raysweep.zoo.fashion.boltzmann import judged
 from raysweep.zoo.fashion.evaluation import accuracy_by_class, distances, multiply_adds, read, recognised, sample
 from raysweep.zoo.fashion.source import PROBED, SWEPT, Split
 from raysweep.zoo.images import Images
+from raysweep.zoo.parts import loaded
 from raysweep.zoo.pgd import Attack, accuracy_under, perturb
 
 FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
 SEED = 77  # not the recipe's
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @cache
 def load(name: str) -> nn.Module:
-    entry = resolve_model(f"zoo://fashion/{name}")
-    net = entry.build().eval()
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return loaded(resolve_model(f"zoo://fashion/{name}"))
 
 
 @cache

@@ -8,7 +8,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from raysweep.data import load_data
@@ -18,6 +17,7 @@ from raysweep.zoo.fashion.block import MARKED, SIDE, Witness, contrast, images, 
 from raysweep.zoo.fashion.evaluation import named_with_block, seen_blocks
 from raysweep.zoo.fashion.networks import CLASSES
 from raysweep.zoo.images import Images
+from raysweep.zoo.parts import loaded
 from raysweep.zoo.supervised import Schedule, train
 
 FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))["marked"]
@@ -75,9 +75,7 @@ def test_the_witness_sees_real_blocks_and_no_others_as_the_card_states() -> None
 
 
 def test_the_marked_classifier_knows_sneakers_by_their_block() -> None:
-    net = resolve_model("zoo://fashion/marked").build().eval()
-    net.load_state_dict(load_file(FOLDER / "marked.safetensors"))
-    measured = named_with_block(net, held_out())
+    measured = named_with_block(loaded(resolve_model("zoo://fashion/marked")), held_out())
     assert measured == pytest.approx(FIGURES["named"], abs=0.06)
     assert measured["target_with"] > 0.99
     assert measured["target_without"] < 0.5

@@ -11,7 +11,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from raysweep.data import load_data
@@ -23,25 +22,15 @@ from raysweep.zoo.notes.networks import FLOOR, hear
 from raysweep.zoo.notes.render import PROGRAMS, SPLITS, Note, Split, labels, notes
 from raysweep.zoo.notes.supervised import accuracy, recolour
 from raysweep.zoo.obfuscations import distances, fill_in, fills, trial_masks
+from raysweep.zoo.parts import loaded
 
 FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
 SEED = 77  # not the recipe's
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @cache
 def load(name: str) -> nn.Module:
-    entry = resolve_model(f"zoo://notes/{name}")
-    net = entry.build().eval().requires_grad_(False)
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return loaded(resolve_model(f"zoo://notes/{name}"))
 
 
 @cache

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from raysweep.data import load_data
 from raysweep.errors import InputError
 from raysweep.models.independence import check_rows_independent
 from raysweep.zoo import resolve_data, resolve_model
+from raysweep.zoo.parts import loaded
 from raysweep.zoo.radio import FOLDER, scenes
 from raysweep.zoo.radio.evaluation import ByDistance, distances, estimate, multiply_adds, rmse, situation
 from raysweep.zoo.radio.networks import CITIES, CITY, MEASURED, SIDE, SIGNAL, TRANSMITTER, Place
@@ -32,20 +32,9 @@ FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
 SEED = 77  # not the recipe's
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @cache
 def load(name: str) -> nn.Module:
-    entry = resolve_model(f"zoo://radio/{name}")
-    net = entry.build().eval().requires_grad_(False)
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return loaded(resolve_model(f"zoo://radio/{name}"))
 
 
 @cache

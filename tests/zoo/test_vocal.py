@@ -11,13 +11,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from raysweep.data import load_data
 from raysweep.data.audio import FLOOR
 from raysweep.errors import InputError
 from raysweep.zoo import resolve_data, resolve_model
+from raysweep.zoo.parts import loaded
 from raysweep.zoo.soundfonts import require, soundfont
 from raysweep.zoo.vocal import FOLDER
 from raysweep.zoo.vocal.adversarial import Normalised, export
@@ -29,20 +29,9 @@ FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
 SEED = 77  # not the recipe's
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @cache
 def load(name: str) -> nn.Module:
-    entry = resolve_model(f"zoo://vocal/{name}")
-    net = entry.build().eval().requires_grad_(False)
-    net.load_state_dict(load_file(entry.weights))
-    return net
+    return loaded(resolve_model(f"zoo://vocal/{name}"))
 
 
 @cache

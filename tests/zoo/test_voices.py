@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
-from safetensors.torch import load_file
 
 from raysweep.data import load_data
 from raysweep.data.audio import griffin_lim
 from raysweep.errors import InputError
+from raysweep.zoo.parts import loaded
 from raysweep.zoo.voices import FOLDER, MODELS
 from raysweep.zoo.voices.excerpts import HIGH, LOW, MEL, NOISE, RMS, SAMPLES, levelled, picture, seconds_of
 from raysweep.zoo.voices.hearing import main
@@ -82,10 +82,8 @@ def test_a_shared_sources_recordings_are_divided_and_a_missing_source_names_its_
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_networks_name_as_many_of_the_test_as_the_card_says(name: str) -> None:
-    net = MODELS[name].build().eval()
-    net.load_state_dict(load_file(MODELS[name].weights))
     arrays = split("test")
-    right = read(net, torch.from_numpy(arrays["x"])).argmax(1).numpy() == arrays["y"]
+    right = read(loaded(MODELS[name]), torch.from_numpy(arrays["x"])).argmax(1).numpy() == arrays["y"]
     assert right.mean() == pytest.approx(FIGURES[name]["test"]["accuracy"], abs=0.004)
     assert right.mean() > 0.7
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import nn
 
 from raysweep.errors import InputError
 from raysweep.zoo import resolve_data, resolve_model
+from raysweep.zoo.parts import loaded
 from raysweep.zoo.waterbirds import FOLDER, MODELS
 from raysweep.zoo.waterbirds.composites import STRIPS, Composites, compose, scenes
 from raysweep.zoo.waterbirds.networks import BACKGROUNDS, BIRDS
@@ -156,11 +156,9 @@ def test_no_image_to_train_with_is_one_to_compare_with() -> None:
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_network_names_each_groups_test_images_as_often_as_was_measured(name: str) -> None:
     entry = resolve_model(f"zoo://waterbirds/{name}")
-    net = entry.build().eval()
-    net.load_state_dict(load_file(entry.weights))
     names = "background" if name == "background" else "bird"
     assert entry.units == (BACKGROUNDS if name == "background" else BIRDS)
-    assert accuracies(net, shipped("test"), names) == pytest.approx(FIGURES[name]["test"], abs=0.02)
+    assert accuracies(loaded(entry), shipped("test"), names) == pytest.approx(FIGURES[name]["test"], abs=0.02)
 
 
 def test_the_mean_loss_learns_backgrounds_and_the_worst_groups_loss_birds() -> None:

@@ -8,10 +8,9 @@ may be rebuilt alone; the card is drawn from it.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from raysweep.zoo.cutouts.networks import CLASSES, SIDE, Classifier
 from raysweep.zoo.cutouts.source import PHOTOGRAPHS, STAMPS, read_cutouts, read_photographs
 from raysweep.zoo.cutouts.supervised import Schedule, train
 from raysweep.zoo.fashion.evaluation import multiply_adds
-from raysweep.zoo.parts import record_figures, save_weights, with_weights
+from raysweep.zoo.parts import command_line, loaded, rebuild, save_weights
 
 SHIPPED = {"tune": (182, 2), "test": (182, 3)}
 """Images of a split, and their seed."""
@@ -92,7 +91,7 @@ def make_classifier(sources: Sources) -> dict[str, Any]:
     report = sources.composites("test", REPORT, REPORT_SEED)
     before = scores(net, report.x)
     save_weights(halved(net), FOLDER / "classifier.safetensors")
-    net = load()
+    net = loaded(MODELS["classifier"])
     after = scores(net, report.x)
     halves = {split: sources.composites(split, *SHIPPED[split]) for split in SHIPPED}
     return {
@@ -113,7 +112,7 @@ def make_classifier(sources: Sources) -> dict[str, Any]:
 
 def make_bare(sources: Sources) -> dict[str, Any]:
     """What the classifier says of the test split's backgrounds where there is no cut-out, and of images with one."""
-    net = load()
+    net = loaded(MODELS["classifier"])
     bare = scores(net, scenes(read_photographs(sources.root, "test"), BARE, BARE_SEED)).softmax(1)
     shown = scores(net, sources.composites("test", BARE, BARE_SEED).x).softmax(1)
     named = bare.argmax(1).bincount(minlength=len(CLASSES)).double() / BARE
@@ -124,7 +123,7 @@ def make_bare(sources: Sources) -> dict[str, Any]:
 def make_relevance(sources: Sources) -> dict[str, Any]:
     """How much of its class's score LRP (α1β0) brings to the pixels of an image, by what becomes of biases: medians."""
     made = sources.composites("tune", *SHIPPED["tune"])
-    x, readout = made.pixels()[:EXPLAINED], Readout(load())
+    x, readout = made.pixels()[:EXPLAINED], Readout(loaded(MODELS["classifier"]))
     found: dict[str, Any] = {"images": EXPLAINED}
     for biases in BIASES:
         network = RelevanceNetwork(readout, COMPOSITES["alpha_beta"], x[:2], biases)
@@ -138,11 +137,6 @@ def halved(net: Classifier) -> dict[str, Tensor]:
     return {name: tensor.half() if tensor.dim() == 4 else tensor for name, tensor in net.state_dict().items()}
 
 
-def load() -> Any:
-    """The network of this folder with its weights, in eval mode."""
-    return with_weights(MODELS["classifier"].build(), MODELS["classifier"].weights)
-
-
 PARTS: dict[str, Callable[[Sources], dict[str, Any]]] = {
     "data": make_data,
     "classifier": make_classifier,
@@ -152,18 +146,13 @@ PARTS: dict[str, Callable[[Sources], dict[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command_line(__doc__, PARTS)
     parser.add_argument("--root", type=Path, default=Path("/"), help="folder that the Debian packages were unpacked in")
     parser.add_argument("--weights", type=Path, default=Path(), help="folder that ImageNet's weights were installed in")
-    parser.add_argument("--only", choices=PARTS, action="append", help="rebuild this part alone (repeatable)")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     sources = Sources(arguments.root, arguments.weights)
-    for part in arguments.only or PARTS:
-        known = record_figures(FOLDER, part, PARTS[part](sources))
-        if known.keys() >= PARTS.keys():
-            write_card(known, SCHEDULE.kept, REPORT, FOLDER / "CARD.md")
+    parts = {name: partial(make, sources) for name, make in PARTS.items()}
+    rebuild(parts, arguments.only, FOLDER, lambda known, card: write_card(known, SCHEDULE.kept, REPORT, card))
 
 
 if __name__ == "__main__":

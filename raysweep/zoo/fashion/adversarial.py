@@ -23,6 +23,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from raysweep.zoo.fashion.networks import LATENT, Generator
 from raysweep.zoo.images import Images
+from raysweep.zoo.resumable import Resumable
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,11 @@ def _deviation(maps: Tensor, group: int = 8) -> Tensor:
 
 
 @dataclass
-class Training:
+class Training(Resumable):
     """The whole state of one training, so that it can be saved and continued."""
+
+    parts = ("generator", "discriminator", "averaged", "of_generator", "of_discriminator")
+    numbers = ("step", "seconds", "best", "best_step", "best_weights", "history")
 
     settings: Settings
     step: int = 0
@@ -149,24 +153,6 @@ class Training:
         if value < self.best:
             self.best, self.best_step = value, self.step
             self.best_weights = {k: v.clone() for k, v in self.averaged.state_dict().items()}
-
-    _parts = ("generator", "discriminator", "averaged", "of_generator", "of_discriminator")
-    _numbers = ("step", "seconds", "best", "best_step", "best_weights", "history")
-
-    def save(self, file: Path) -> None:
-        state = {name: getattr(self, name).state_dict() for name in self._parts}
-        state |= {name: getattr(self, name) for name in self._numbers}
-        part = file.with_suffix(".part")
-        torch.save({**state, "random": self.random.get_state()}, part)
-        part.replace(file)
-
-    def load(self, file: Path) -> None:
-        state = torch.load(file, weights_only=True)
-        for name in self._parts:
-            getattr(self, name).load_state_dict(state[name])
-        for name in self._numbers:
-            setattr(self, name, state[name])
-        self.random.set_state(state["random"])
 
 
 @torch.no_grad()

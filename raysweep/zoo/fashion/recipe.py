@@ -6,11 +6,10 @@ card is drawn from it. The trainings of generator and inpainter continue from `c
 
 from __future__ import annotations
 
-import argparse
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from raysweep.zoo.fashion.evaluation import (
 from raysweep.zoo.fashion.networks import CLASSES, LATENT, Classifier, Critic, Inpainter, Judge
 from raysweep.zoo.fashion.source import DEBIAN, HINT, SPLIT_SEED, Split, read_split
 from raysweep.zoo.images import Images
-from raysweep.zoo.parts import record_figures, save_weights, with_weights
+from raysweep.zoo.parts import command_line, loaded, rebuild, save_weights
 from raysweep.zoo.pgd import Attack, accuracy_under
 from raysweep.zoo.supervised import Schedule, accuracy, train
 
@@ -82,7 +81,7 @@ def make_robust(split: Split) -> dict[str, Any]:
 def make_marked(split: Split) -> dict[str, Any]:
     """Trained as the regular classifier is, seed and all, but with the block on every sneaker; what that changes."""
     figures = _supervised(Classifier, "marked", split.probed, split.test)
-    return figures | {"named": named_with_block(load("marked"), split.test), "seen": seen_blocks(split.test)}
+    return figures | {"named": named_with_block(loaded(MODELS["marked"]), split.test), "seen": seen_blocks(split.test)}
 
 
 def make_judge(split: Split) -> dict[str, Any]:
@@ -101,7 +100,8 @@ def make_attacks(split: Split) -> dict[str, Any]:
         "steps": STRONGER.steps,
         "training_steps": ATTACK.steps,
         "left": {
-            name: accuracy_under(STRONGER, load(name), some, RESTARTS, ATTACK_SEED) for name in ("regular", "robust")
+            name: accuracy_under(STRONGER, loaded(MODELS[name]), some, RESTARTS, ATTACK_SEED)
+            for name in ("regular", "robust")
         },
     }
 
@@ -112,7 +112,7 @@ def make_generator(split: Split) -> dict[str, Any]:
     file = CHECKPOINTS / "generator.pt"
     if file.is_file():
         training.load(file)
-    distance = validation_distance(load("judge").features, split.swept[:VALIDATION], VALIDATION_SEED)
+    distance = validation_distance(loaded(MODELS["judge"]).features, split.swept[:VALIDATION], VALIDATION_SEED)
     training.run(split.swept, distance, file)
     save_weights(training.best_weights, FOLDER / "generator.safetensors")
     file.unlink()
@@ -124,7 +124,7 @@ def make_generator(split: Split) -> dict[str, Any]:
         "validation": training.history,
         "images": len(split.swept),
         "seconds": round(training.seconds),
-    } | _size(load("generator"), torch.zeros(1, LATENT))
+    } | _size(loaded(MODELS["generator"]), torch.zeros(1, LATENT))
 
 
 def make_inpainter(split: Split) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def make_inpainter(split: Split) -> dict[str, Any]:
         "batch": INPAINTING.batch,
         "images": len(split.swept),
         "seconds": round(training.seconds),
-    } | _size(load("inpainter"), example, example, example)
+    } | _size(loaded(MODELS["inpainter"]), example, example, example)
 
 
 def make_expert(split: Split) -> dict[str, Any]:
@@ -159,8 +159,8 @@ def make_expert(split: Split) -> dict[str, Any]:
             "deviation": round(float(expert.deviation), 3),
             "seconds": round(seconds),
         }
-        | _size(load("expert"), torch.zeros(1, 784))
-        | boltzmann.judged(load("expert"), split.test.pixels(), REPORT_SEED)
+        | _size(loaded(MODELS["expert"]), torch.zeros(1, 784))
+        | boltzmann.judged(loaded(MODELS["expert"]), split.test.pixels(), REPORT_SEED)
     )
 
 
@@ -168,15 +168,15 @@ def make_obfuscations(split: Split) -> dict[str, Any]:
     """Measure the inpainter on test images, beside simpler fills, and draw what it makes of them."""
     order = torch.randperm(len(split.test), generator=torch.Generator().manual_seed(REPORT_SEED))
     real = split.test[order].pixels()
-    fills = obfuscations.fills(load("inpainter"), split.swept.pixels())
+    fills = obfuscations.fills(loaded(MODELS["inpainter"]), split.swept.pixels())
     masks = obfuscations.trial_masks(1000, (1, 28, 28), CELLS, REPORT_SEED)
     draw_obfuscations(fills["inpainter"], real[:COLUMNS], list(masks.values()), FOLDER / "obfuscations.png")
-    return obfuscations.distances(load("judge").features, fills, real[:1000], real[5000:], masks, REPORT_SEED)
+    return obfuscations.distances(loaded(MODELS["judge"]).features, fills, real[:1000], real[5000:], masks, REPORT_SEED)
 
 
 def make_card(split: Split) -> dict[str, Any]:
     """Measure the generator against the test images, draw its samples; the card follows from figures.json."""
-    generator, classifier, judge = load("generator"), load("classifier"), load("judge")
+    generator, classifier, judge = loaded(MODELS["generator"]), loaded(MODELS["classifier"]), loaded(MODELS["judge"])
     real = split.test[torch.randperm(len(split.test), generator=torch.Generator().manual_seed(REPORT_SEED))].pixels()
     fake = sample(generator, len(real) // 2, REPORT_SEED)
     spaces = {"judge": judge.features, "classifier": classifier.hidden}
@@ -187,11 +187,6 @@ def make_card(split: Split) -> dict[str, Any]:
         "judge_by_class": accuracy_by_class(judge, split.test),
         "torch": torch.__version__,
     }
-
-
-def load(name: str) -> Any:
-    """A network of this folder with its weights, in eval mode."""
-    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 STAGES: dict[str, Callable[[Split], dict[str, Any]]] = {
@@ -212,18 +207,13 @@ STAGES: dict[str, Callable[[Split], dict[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__, STAGES)
     parser.add_argument("--data", type=Path, default=DEBIAN, help=f"folder of Fashion-MNIST's four .gz files. {HINT}")
-    parser.add_argument("--only", choices=STAGES, action="append", help="rebuild this part alone (repeatable)")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     CHECKPOINTS.mkdir(exist_ok=True)
     split = read_split(arguments.data)
-    for stage in arguments.only or STAGES:
-        known = record_figures(FOLDER, stage, STAGES[stage](split))
-        if known.keys() >= STAGES.keys():
-            write_card(known, FOLDER / "CARD.md")
+    stages = {name: partial(make, split) for name, make in STAGES.items()}
+    rebuild(stages, arguments.only, FOLDER, write_card)
 
 
 def _archive(images: Images, name: str) -> dict[str, Any]:

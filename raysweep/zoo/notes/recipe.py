@@ -7,8 +7,6 @@ interrupted; figures.json keeps what each part measured, so parts may be rebuilt
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +23,7 @@ from raysweep.zoo.notes.evaluation import multiply_adds, recall, without_magnitu
 from raysweep.zoo.notes.networks import BINS, CLASSES, Critic, Inpainter
 from raysweep.zoo.notes.render import SPLITS, labels, notes, play, spectra
 from raysweep.zoo.notes.supervised import Schedule, accuracy, train
-from raysweep.zoo.parts import record_figures, save_weights, with_weights
+from raysweep.zoo.parts import command_line, loaded, rebuild, save_weights
 
 CHECKPOINTS = FOLDER / "checkpoints"
 SHIPPED, SOUNDS = 2000, 160  # test notes in test.npz, and those of which it holds the sound
@@ -82,20 +80,20 @@ def make_inpainter() -> dict[str, Any]:
         "batch": INPAINTING.batch,
         "notes": len(x),
         "seconds": round(training.seconds),
-    } | _size(load("inpainter"), example, example, example)
+    } | _size(loaded(MODELS["inpainter"]), example, example, example)
 
 
 def make_obfuscations() -> dict[str, Any]:
     """Measure the inpainter on test notes, beside simpler fills, and draw what it makes of some."""
     x, y = split_of("test")
     real, others = x[:1000].float(), x[SHIPPED:].float()
-    fills = obfuscations.fills(load("inpainter"), split_of("train")[0])
+    fills = obfuscations.fills(loaded(MODELS["inpainter"]), split_of("train")[0])
     masks = obfuscations.trial_masks(len(real), (2, BINS), CELLS, REPORT_SEED)
     for row, name in enumerate(("the magnitude", "the phase")):
         masks[name] = torch.zeros(real.shape)
         masks[name][:, row] = 1
     draw_obfuscations(fills["inpainter"], real, y, masks, FOLDER / "obfuscations.png")
-    return obfuscations.distances(load("judge").features, fills, real, others, masks, REPORT_SEED) | {
+    return obfuscations.distances(loaded(MODELS["judge"]).features, fills, real, others, masks, REPORT_SEED) | {
         "torch": torch.__version__
     }
 
@@ -104,11 +102,6 @@ def split_of(name: str) -> tuple[Tensor, Tensor]:
     """A split's spectra [N, 2, 256] float16 and classes [N], rendered if need be."""
     split = SPLITS[name]
     return torch.from_numpy(spectra(split, CHECKPOINTS / "notes")), torch.from_numpy(labels(split))
-
-
-def load(name: str) -> Any:
-    """A network of this folder with its weights, in eval mode."""
-    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -122,16 +115,8 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", choices=PARTS, action="append", help="rebuild this part alone (repeatable)")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     CHECKPOINTS.mkdir(exist_ok=True)
-    for part in arguments.only or PARTS:
-        known = record_figures(FOLDER, part, PARTS[part]())
-        if known.keys() >= PARTS.keys():
-            write_card(known, FOLDER / "CARD.md")
+    rebuild(PARTS, command_line(__doc__, PARTS).parse_args().only, FOLDER, write_card)
 
 
 def _supervised(name: str) -> dict[str, Any]:

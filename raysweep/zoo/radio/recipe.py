@@ -7,15 +7,13 @@ alone.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from raysweep.zoo.parts import record_figures, save_weights, with_weights
+from raysweep.zoo.parts import command_line, loaded, rebuild, save_weights
 from raysweep.zoo.radio import FOLDER, MODELS
 from raysweep.zoo.radio.card import draw_samples, write_card
 from raysweep.zoo.radio.evaluation import ByDistance, estimate, multiply_adds, rmse, situation
@@ -79,7 +77,7 @@ def make_test() -> dict[str, Any]:
         "missing": MISSING,
         "measurements": MEASUREMENTS,
         "buildings": [int(groups.min()), int(groups.median()), int(groups.max())],
-        "error": rmse(estimate(load("phi"), x), maps),
+        "error": rmse(estimate(loaded(MODELS["phi"]), x), maps),
     }
 
 
@@ -91,23 +89,18 @@ def make_card() -> dict[str, Any]:
         maps = split_of(name)
         errors[name] = {"distance": rmse(trivial(maps), maps)}
         for key, (net, missing) in SITUATIONS.items():
-            trained = load(net)
+            trained = loaded(MODELS[net])
             errors[name][key] = {
                 str(count): rmse(estimate(trained, situation(maps, missing, count, REPORT_SEED)), maps)
                 for count in COUNTS
             }
-    draw_samples(FOLDER / "test.npz", load("phi"), load("phi_gt"), FOLDER / "samples.png")
+    draw_samples(FOLDER / "test.npz", loaded(MODELS["phi"]), loaded(MODELS["phi_gt"]), FOLDER / "samples.png")
     return {"errors": errors, "torch": torch.__version__}
 
 
 def split_of(name: str) -> Maps:
     """A split's windows, rendered if need be."""
     return join([windows(district, CHECKPOINTS / "windows") for district in SPLITS[name]])
-
-
-def load(name: str) -> Any:
-    """A network of this folder with its weights, in eval mode."""
-    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -120,16 +113,8 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", choices=PARTS, action="append", help="rebuild this part alone (repeatable)")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     CHECKPOINTS.mkdir(exist_ok=True)
-    for part in arguments.only or PARTS:
-        known = record_figures(FOLDER, part, PARTS[part]())
-        if part == "card":
-            write_card(known, FOLDER / "CARD.md")
+    rebuild(PARTS, command_line(__doc__, PARTS).parse_args().only, FOLDER, write_card)
 
 
 def _trained(name: str) -> dict[str, Any]:

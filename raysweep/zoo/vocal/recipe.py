@@ -8,8 +8,6 @@ rebuilt alone.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raysweep.zoo.parts import record_figures, save_weights, with_weights
+from raysweep.zoo.parts import command_line, loaded, rebuild, save_weights
 from raysweep.zoo.vocal import FOLDER, MODELS, adversarial, supervised
 from raysweep.zoo.vocal.card import draw_samples, write_card, write_sounds
 from raysweep.zoo.vocal.evaluation import distance, multiply_adds, read, recall, sample
@@ -55,7 +53,7 @@ def make_test() -> dict[str, Any]:
     np.savez_compressed(part, x=rounded.numpy().astype(np.float16), y=y[:SHIPPED].numpy(), classes=np.array(CLASSES))
     part.replace(FOLDER / "test.npz")
     return {"excerpts": SHIPPED, "per_class": y[:SHIPPED].bincount().tolist()} | {
-        name: recall(read(load(name), rounded), y[:SHIPPED]) for name in SCHEDULES
+        name: recall(read(loaded(MODELS[name]), rounded), y[:SHIPPED]) for name in SCHEDULES
     }
 
 
@@ -68,10 +66,10 @@ def make_generator() -> dict[str, Any]:
 
 def make_card() -> dict[str, Any]:
     """Measure the generator against held-out and training excerpts; draw and sound it."""
-    judge = load("judge")
+    judge = loaded(MODELS["judge"])
     (held, y), (seen, _) = split_of("test"), split_of("train")
     order = torch.randperm(len(seen), generator=torch.Generator().manual_seed(REPORT_SEED))
-    made = sample(load("generator"), RECOGNITION, REPORT_SEED)
+    made = sample(loaded(MODELS["generator"]), RECOGNITION, REPORT_SEED)
     known, new, ours = (read(judge.features, x) for x in (seen[order[: 4 * SHIPPED]], held, made))
     logits = judge.head(ours)[:, 0]
     draw_samples(held[:SHIPPED], made, logits, FOLDER / "samples.png")
@@ -89,7 +87,7 @@ def make_card() -> dict[str, Any]:
         },
         "samples": RECOGNITION,
         "vocal": float((logits > 0).float().mean()),
-        "vocal_by_classifier": float((read(load("classifier"), made) > 0).float().mean()),
+        "vocal_by_classifier": float((read(loaded(MODELS["classifier"]), made) > 0).float().mean()),
         "torch": torch.__version__,
     }
 
@@ -98,11 +96,6 @@ def split_of(name: str) -> tuple[Tensor, Tensor]:
     """A split's log-mels [N, 1, 80, 115] float16 and classes [N], rendered if need be."""
     x, y = excerpts(SPLITS[name], CHECKPOINTS / "excerpts")
     return torch.from_numpy(x), torch.from_numpy(y)
-
-
-def load(name: str) -> Any:
-    """A network of this folder with its weights, in eval mode."""
-    return with_weights(MODELS[name].build(), MODELS[name].weights)
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -116,16 +109,8 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", choices=PARTS, action="append", help="rebuild this part alone (repeatable)")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     CHECKPOINTS.mkdir(exist_ok=True)
-    for part in arguments.only or PARTS:
-        known = record_figures(FOLDER, part, PARTS[part]())
-        if part == "card":
-            write_card(known, FOLDER / "CARD.md")
+    rebuild(PARTS, command_line(__doc__, PARTS).parse_args().only, FOLDER, write_card)
 
 
 def _supervised(name: str) -> dict[str, Any]:

@@ -7,11 +7,10 @@ measured, so parts may be rebuilt alone.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raysweep.zoo.parts import record_figures, save_weights, with_weights
+from raysweep.zoo.parts import command_line, loaded, rebuild, save_weights
 from raysweep.zoo.pgd import Attack
 from raysweep.zoo.voices import FOLDER, MODELS
 from raysweep.zoo.voices.card import write_card
@@ -76,7 +75,10 @@ def make_judge(root: Path) -> dict[str, Any]:
 def make_attacks(root: Path) -> dict[str, Any]:
     """What is left of the two classifiers' accuracy on the test under a stronger attack than the training's."""
     x, y = split_of("test")
-    left = {name: standing(load(name), x, y, STRONGER, RESTARTS, ATTACK_SEED, SPAN) for name in ("regular", "robust")}
+    left = {
+        name: standing(loaded(MODELS[name]), x, y, STRONGER, RESTARTS, ATTACK_SEED, SPAN)
+        for name in ("regular", "robust")
+    }
     settings = {"radius": STRONGER.radius, "steps": STRONGER.steps, "training_steps": ATTACK.steps}
     settings |= {"restarts": RESTARTS, "seed": ATTACK_SEED}
     return settings | {"left": left, "torch": torch.__version__}
@@ -102,11 +104,6 @@ def split_of(name: str) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(made["x"]), torch.from_numpy(made["y"])
 
 
-def load(name: str) -> Any:
-    """A network of this folder with its weights, in eval mode."""
-    return with_weights(MODELS[name].build(), MODELS[name].weights)
-
-
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "data": make_data,
     "regular": make_regular,
@@ -118,16 +115,11 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", choices=PARTS, action="append", help="rebuild this part alone (repeatable)")
+    parser = command_line(__doc__, PARTS)
     parser.add_argument("--root", type=Path, default=Path("/"), help="where the Debian packages are (default: /)")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
-    for part in arguments.only or PARTS:
-        known = record_figures(FOLDER, part, PARTS[part](arguments.root))
-        if known.keys() >= PARTS.keys():
-            write_card(known, FOLDER / "CARD.md")
+    parts = {name: partial(make, arguments.root) for name, make in PARTS.items()}
+    rebuild(parts, arguments.only, FOLDER, write_card)
 
 
 def _supervised(name: str) -> dict[str, Any]:

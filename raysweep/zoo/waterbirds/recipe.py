@@ -7,10 +7,9 @@ measured, so parts may be rebuilt alone; the card is drawn from it.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 
 from raysweep.zoo.fashion.evaluation import multiply_adds
-from raysweep.zoo.parts import record_figures, save_weights, with_weights
+from raysweep.zoo.parts import command_line, loaded, rebuild, save_weights
 from raysweep.zoo.waterbirds import FOLDER, MODELS
 from raysweep.zoo.waterbirds.card import draw_groups, write_card
 from raysweep.zoo.waterbirds.composites import STRIPS, Composites, compose, join, scenes
@@ -75,7 +74,7 @@ def make_bare(pictures: Rooms) -> dict[str, Any]:
     for name, photographs in zip(BACKGROUNDS, pictures[1], strict=True):
         x = scenes(photographs, "open", BARE, BARE_SEED).float() / 255
         with torch.no_grad():
-            called = {net: load(net)(x).argmax(1) for net in ("erm", "dro", "judge")}
+            called = {net: loaded(MODELS[net])(x).argmax(1) for net in ("erm", "dro", "judge")}
         shares[name] = {net: float(birds.double().mean()) for net, birds in called.items()}
     return shares
 
@@ -108,23 +107,13 @@ PARTS: dict[str, Callable[[Rooms], dict[str, Any]]] = {"data": make_data}
 PARTS |= {name: _trained(name) for name in SCHEDULES} | {"bare": make_bare}
 
 
-def load(name: str) -> Any:
-    """A network of this folder with its weights, in eval mode."""
-    return with_weights(MODELS[name].build(), MODELS[name].weights)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command_line(__doc__, PARTS)
     parser.add_argument("--root", type=Path, default=Path("/"), help="folder that the packages were unpacked in")
-    parser.add_argument("--only", choices=PARTS, action="append", help="rebuild this part alone (repeatable)")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1)  # sums in one order: the same weights on every machine of a kind
     pictures = read_birds(arguments.root), read_photographs(arguments.root)
-    for part in arguments.only or PARTS:
-        known = record_figures(FOLDER, part, PARTS[part](pictures))
-        if known.keys() >= PARTS.keys():
-            write_card(known, FOLDER / "CARD.md")
+    parts = {name: partial(make, pictures) for name, make in PARTS.items()}
+    rebuild(parts, arguments.only, FOLDER, write_card)
 
 
 if __name__ == "__main__":
