@@ -64,7 +64,7 @@ class Ticket:
 
 @dataclass(eq=False)
 class Segment:
-    """The rows of a trajectory on their way from one checkpoint to the next.
+    """The rows of a trajectory on their way from one checkpoint to the next, with their state on the CPU.
 
     `waiting` lists the rows that are in no lane, by their home slot. A row always sits in its home slot: elementwise
     kernels treat the tail of a batch apart, so only a fixed position in a fixed shape makes a row bitwise reproducible.
@@ -136,7 +136,7 @@ class Trajectory:
             trajectory=self,
             begin=begin.step,
             end=end,
-            state={name: value.clone() for name, value in begin.state.items()},
+            state={name: value.cpu().clone() for name, value in begin.state.items()},
             row_step=torch.full((count,), begin.step, dtype=torch.int64),
             waiting=waiting,
             unfinished=count,

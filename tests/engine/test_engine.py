@@ -9,9 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from raysweep.engine.engine import Engine
-from raysweep.engine.trajectory import kept
+from raysweep.engine.row_store import RowStore
+from raysweep.engine.trajectory import Ticket, Trajectory, TrajectoryId, kept
+from raysweep.methods import Rows
+from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.method import State
 from raysweep.methods.noise import normal
 from tests.engine.small_am import LATENT, Waiter, ask, method, networks
@@ -143,3 +147,21 @@ def test_blocks_of_examples_are_the_rows_of_one_trajectory() -> None:
     for name, value in whole.state.items():
         assert torch.equal(torch.cat([block.state[name] for block in blocks]), value)
     assert engine.row_steps == 2 * 13 * 20
+
+
+class StartsOnItsDevice(ActivationMaximisation):
+    """As a method that trains makes its networks' first weights."""
+
+    def begin(self, rows: Rows) -> State:
+        return {"params": torch.zeros(len(rows), LATENT, device="cuda")}
+
+
+def test_a_start_that_was_made_on_the_device_is_held_on_the_cpu_where_it_can_be_written() -> None:
+    generator, response = networks()
+    method = StartsOnItsDevice(generator, response, LATENT)
+    trajectory = Trajectory(TrajectoryId("a", 7, range(3)), {})
+    trajectory.tickets.append(Ticket(trajectory, 1, Waiter(), None, "", RowStore()))
+    with FakeTensorMode():  # torch's own, of devices that are not there
+        segment = trajectory.next_segment(method, 1)
+    assert segment is not None
+    assert segment.state["params"].device == torch.device("cpu")
