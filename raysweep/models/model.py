@@ -54,9 +54,13 @@ class Model:
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """The same module in eval mode, none of its parameters requiring a gradient."""
+    """The same module in eval mode, none of its parameters requiring a gradient, so that it can be copied."""
     for parameter in module.parameters():  # module.requires_grad_ is not there in TorchScript
         parameter.requires_grad_(False)
+    for part in module.modules():
+        for name, value in list(vars(part).items()):
+            if isinstance(value, torch.Tensor) and value.grad_fn is not None:  # a weight that hooks make of others
+                setattr(part, name, value.detach())
     return module.eval()
 
 

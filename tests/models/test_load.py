@@ -12,6 +12,7 @@ from torch import nn
 from raysweep.errors import InputError
 from raysweep.models.load import load_model
 from raysweep.models.model import Model, ModelSource, fingerprint
+from raysweep.models.prepare import prepare
 from raysweep.zoo import ModelEntry, fashion
 
 NETS = """
@@ -42,6 +43,9 @@ def deconvolution():
 
 def number():
     return 3
+
+def normed():
+    return nn.Sequential(nn.Flatten(), nn.utils.weight_norm(nn.Linear(64, 3)))
 """
 
 
@@ -87,6 +91,13 @@ def test_weights_from_a_file_are_the_ones_used(folder: Path) -> None:
     save_file(state, folder / "net.safetensors")
     model = load(folder, "nets_l:classifier", weights="net.safetensors")
     assert all(torch.equal(value, state[name]) for name, value in model.module.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_a_network_whose_weights_hooks_make_can_be_prepared_before_it_has_run(folder: Path) -> None:
+    module, x = load(folder, "nets_l:normed").module, torch.rand(2, 1, 8, 8)
+    prepared = prepare(module, example=x)
+    torch.testing.assert_close(prepared(x), module(x))
 
 
 @pytest.mark.parametrize("source", ["nets_l:Generator", "nets_l:Stated"])
