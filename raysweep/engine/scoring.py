@@ -6,7 +6,6 @@ hash of all that it depends on, so that whoever finds it may use it.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import threading
@@ -26,7 +25,7 @@ from raysweep.engine.trajectory import kept
 from raysweep.engine.workload import COMPARE_FEATURES, COMPARE_TOGETHER, Workload
 from raysweep.errors import TrialFailed
 from raysweep.methods.method import State
-from raysweep.models.readout import Readout, features_readout
+from raysweep.models.readout import Readout
 from raysweep.objectives.bootstrap import resamples
 from raysweep.objectives.frechet import Reference, score_frechet
 from raysweep.objectives.kid import KernelReference, score_kid, score_kid_together
@@ -73,9 +72,8 @@ class Scorer:
             if one.name in COMPARE_FEATURES
         }
         self._fitted = [one.name for one in workload.spec.objectives]
-        if isinstance(workload.explainer, GanExplainer) and workload.judge and "seen_fd" not in self._features:
-            judge = copy.deepcopy(workload.judge.module)
-            self._features["seen_fd"] = features_readout(judge, None, key="models.judge").to(device)
+        if workload.judges_features:
+            self._features["seen_fd"] = workload.judge_features().to(device)
             self._fitted.append("seen_fd")
         self._reference = self._load_reference(folder)
 

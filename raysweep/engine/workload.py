@@ -258,6 +258,15 @@ class Workload:
             check_unsquashed(read, self.data, key="models.judge")
             check_rows_independent(read, self.explainer.example, key="models.judge")
             _ = self.judged_unit  # refused now, when the judge does not know it
+        if self.judges_features:
+            self._check_judge_features()
+
+    def _check_judge_features(self) -> None:
+        try:
+            check_features(self.judge_features(), tuple(self.explainer.example.shape[1:]), key="models.judge")
+        except InputError as error:
+            hint = "Classes are compared in what the judge's last Linear reads: define none after it that does not run"
+            raise InputError(error.rule, key="models.judge", value=error.value, suggestion=hint) from None
 
     @cached_property
     def witnessed(self) -> dict[str, tuple[Readout, int]]:
@@ -293,6 +302,17 @@ class Workload:
         if self.spec.query is not None:
             return AreaReadout(module, self.spec.area, key="target")
         return Readout(module, self.spec.layer, None if self.spec.each else self.unit, key="target")
+
+    @property
+    def judges_features(self) -> bool:
+        """Whether classes that are made are compared in the judge's features, as no objective says in which."""
+        named = any(one.name == "seen_fd" for one in self.spec.objectives)
+        return self._judge is not None and not named and isinstance(self.explainer, GanExplainer)
+
+    def judge_features(self) -> Readout:
+        """What the judge's last Linear reads, of a copy of its own."""
+        assert self.judge is not None
+        return features_readout(copy.deepcopy(self.judge.module), None, key="models.judge")
 
     def features(self, objective: str) -> nn.Module:
         """The network whose output an objective compares, in full precision."""

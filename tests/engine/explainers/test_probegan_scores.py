@@ -188,6 +188,15 @@ def test_a_judge_measures_every_class_also_where_nothing_is_chosen_by_them(make:
     assert "fd.ring" not in metrics  # it makes nothing but the target
 
 
+def test_a_judge_without_features_is_refused_where_classes_are_compared_in_them(make: Make) -> None:
+    objectives = (ObjectiveSpec("classifier_loss"),)
+    with pytest.raises(InputError, match=r"layer must be one that runs.*spare.*last Linear") as found:
+        make(judge=network("Spare"), objectives=objectives)
+    assert found.value.key == "models.judge"
+    make(judge=network("Spare"))  # an objective says in whose features
+    make(method="am_input", images=None, judge=network("Spare"), objectives=(ObjectiveSpec("response_fd"),))
+
+
 def test_the_oracle_is_chosen_by_all_classes_for_it_sees_them(make: Make, tmp_path: Path) -> None:
     found = scored(make(method="probegan_oracle"), tmp_path)
     distances = [found.metrics[f"fd.{name}"] for name in SHAPES]
