@@ -124,6 +124,13 @@ class GanExplainer(Explainer):
         if found.x.shape[1:] != data.x.shape[1:]:
             rule = f"must have samples of the shape of data, {list(data.x.shape[1:])}"
             raise InputError(rule, key="images.source", value=list(found.x.shape[1:]))
+        if found.media != data.media:
+            rule = f"must be of the medium of data, {data.media}, so that what is made has their range"
+            hint = "Bring both to one range; if they are in one, say media for images and data"
+            raise InputError(rule, key="images.source", value=found.media, suggestion=hint)
+        if found.mel is not None and data.mel is not None and found.mel != data.mel:
+            rule = f"must be log-mels that were taken as those of data, {data.mel}"
+            raise InputError(rule, key="images.source", value=str(found.mel))
         low, high = self.span
         if low == high:
             rule = "must hold more than one number in the classes that are shown, for what is made has their range"

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from raysweep.champion import carry
+from raysweep.data.audio import MelSpec
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.scoring import Scorer
 from raysweep.engine.showing import Showing
@@ -112,6 +113,9 @@ def test_which_images_train_and_which_classifiers_are_probed_is_part_of_the_iden
         ({"data": "few.npz"}, "at least 2 samples of every class.*none of this one.*dot"),
         ({"data": "one.npz"}, "at least 2 samples of every class.*1 of this one.*ring"),
         ({"images": "flat.npz", "media": "array"}, "images.source: must hold more than one number.*found 0.5"),
+        ({"images": "signed.npz"}, r"images.source: must be of the medium of data, image.*found 'array'"),
+        ({"data": "signed.npz"}, r"images.source: must be of the medium of data, array.*found 'image'"),
+        ({"images": "slow.npz", "data": "fast.npz"}, r"taken as those of data, .*hop=125.*found .*hop=250"),
         ({"images": "others.npz"}, "the classes of data, ring, bar, dot"),
         ({"images": "large.npz"}, "28 to 64 pixels"),
         ({"images": "wide.npz"}, "the shape of data"),
@@ -130,6 +134,11 @@ def test_what_does_not_fit_is_refused(make: Make, tmp_path: Path, changes: dict[
         y=np.arange(60) % 3,
         classes=np.array(SHAPES),
     )
+    noise, y = np.random.default_rng(0).uniform(-1, 1, (60, 1, 28, 28)), np.arange(60) % 3
+    np.savez(tmp_path / "signed.npz", x=noise, y=y, classes=np.array(SHAPES))
+    for name, hop in (("slow", 250), ("fast", 125)):
+        mel = MelSpec(8000, 512, hop, 28, 60.0, 3700.0).numbers
+        np.savez(tmp_path / f"{name}.npz", x=noise, y=y, classes=np.array(SHAPES), mel=mel)
     images(tmp_path / "others.npz", classes=("ring", "dot", "bar"))
     images(tmp_path / "large.npz", size=72)
     images(tmp_path / "wide.npz", size=32)
