@@ -241,7 +241,7 @@ def workload_spec(file: SweepFile) -> Any:
             for name, one in (sweep.models.witnesses or {}).items()
         ),
         data=sweep.data.source,
-        media=sweep.data.media,
+        media=sweep.data.media or (sweep.images.media if sweep.images else None),
         target=sweep.target.class_,
         each=sweep.target.each,
         layer=sweep.target.layer,

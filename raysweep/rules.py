@@ -170,6 +170,9 @@ def _check_training(sweep: SingleSweep) -> None:
         raise InputError(rule, key="method.trained", suggestion=hint)
     if sweep.images is None:
         raise InputError(f"must be given: {sweep.method.name} trains on them", key="images")
+    if sweep.images.media is not None and sweep.data.media not in (None, sweep.images.media):
+        rule = f"must be that of data, {sweep.data.media}: what is made of the ones is compared with the others"
+        raise InputError(rule, key="images.media", value=sweep.images.media)
     if sweep.target.class_ is None:
         raise InputError(f"must be a class: {sweep.method.name} leaves one out", key="target")
     if sweep.stop.scheduler == "race":

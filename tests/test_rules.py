@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import InputError
-from raysweep.preflight import check_space
+from raysweep.preflight import check_space, workload_spec
 from raysweep.schema import Sweep
 from raysweep.sweepfile import load_sweep
 
@@ -289,6 +289,14 @@ def test_networks_are_trained_in_any_precision(path: Path, precision: str) -> No
 )
 def test_what_training_needs_and_excludes_is_said(path: Path, override: str, message: str) -> None:
     assert message in refusal(path, GAN, override)
+
+
+def test_images_and_data_are_of_one_medium_whichever_says_it(path: Path) -> None:
+    said = ["images={source: train.npz, media: logmel}", "data={source: test.npz, media: array}"]
+    assert "images.media: must be that of data, array" in refusal(path, GAN, *said)
+    path.write_text(GAN)
+    assert workload_spec(load_sweep(path, said[:1])).media == "logmel"
+    assert workload_spec(load_sweep(path, said[1:])).media == "array"
 
 
 @pytest.mark.parametrize("override", ["images=train.npz", "models={generator: nets:g, classifiers: {one: nets:one}}"])
