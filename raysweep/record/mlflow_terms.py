@@ -9,7 +9,7 @@ from typing import Any
 
 from raysweep.record.trial import Milestone, Trial
 
-_LETTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. ")
+_SIGNS = set("_-. ")
 
 
 def readings(milestone: Milestone) -> list[tuple[str, float, float, int]]:
@@ -62,8 +62,8 @@ def text_of(value: Any) -> str:
 
 
 def plain_name(name: str) -> str:
-    """A name that MLflow accepts for a metric, a parameter or a tag."""
-    return "".join(letter if letter in _LETTERS else "_" for letter in name)[:250]
+    """A name that MLflow accepts for a metric, a parameter or a tag: letters and digits of all scripts, some signs."""
+    return "".join(letter if letter.isalnum() or letter in _SIGNS else "_" for letter in name)[:250]
 
 
 def millis(seconds: float) -> int:

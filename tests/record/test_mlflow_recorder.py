@@ -161,6 +161,15 @@ def test_a_reading_that_is_not_finite_is_a_tag_and_not_a_number(folder: Path) ->
     assert run.data.tags["raysweep.not_finite.response"] == "inf at step 100"
 
 
+def test_readings_of_classes_named_in_another_script_lie_apart(folder: Path) -> None:
+    recorder = _recorder(folder, "scripts")
+    named = {"fd.кот": 1.0, "fd.пёс": 2.0, "fd.鞋": 3.0, "fd.包": 4.0}
+    run = recorder._client.get_run(
+        recorder.record(replace(_trial(0), milestones=[replace(_milestone(0, 100), metrics=named)]))
+    )
+    assert {name: value for name, value in run.data.metrics.items() if name.startswith("fd.")} == named
+
+
 def test_more_metrics_and_parameters_than_one_request_takes_all_arrive(folder: Path) -> None:
     recorder = _recorder(folder, "many")
     wide = replace(_milestone(0, 100), metrics={f"m{index}": float(index) for index in range(1203)})
