@@ -60,7 +60,7 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
         device = open_device("cuda" if file.sweep.hosts.gpus and torch.cuda.is_available() else "cpu")
         slots = file.sweep.slots or SLOTS[device.type]
         if file.sweep.trains:
-            found = Showing(workload, slots, device).found(trained_generator(file), values)
+            found = Showing(workload, slots, device).found(trained_generator(file, workload), values)
             classes = {name: found.tensors[name] for name in ("classes", "unseen")}
             return {"explanation": found.explanation[first_example:].astype(np.float32), **classes}
         engine = Engine(workload.methods(1, device), slots, device)
@@ -73,23 +73,27 @@ def explain(best: str | Path, examples: int, first_example: int = 0) -> dict[str
     return {"explanation": found.explanation.astype(np.float32), **found.tensors}
 
 
-def trained_generator(file: SweepFile) -> dict[str, Tensor]:
-    """What the winner of a sweep that trains has kept."""
-    import torch
+def trained_generator(file: SweepFile, workload: Workload) -> dict[str, Tensor]:
+    """What the winner of a sweep that trains has kept.
 
+    Raises:
+        InputError: there is none, or it is no generator of such images, or a search's has not found its embedding.
+    """
     from raysweep.engine.explainers.probegan import GENERATOR
+    from raysweep.engine.explainers.trained import check_embedding, check_generator, read_trained
     from raysweep.preflight import located
-    from raysweep.record.explanations import read_explanations
-    from raysweep.sources import locate
 
-    key = "method.trained"
     path = getattr(file.sweep.method, "trained", None)
     if path is None:
         rule = "must be given: the generator that a sweep has trained"
-        raise file.located(InputError(rule, key=key, suggestion="Let raysweep best NAME -o best.yaml write one"))
+        hint = "Let raysweep best NAME -o best.yaml write one"
+        raise file.located(InputError(rule, key="method.trained", suggestion=hint))
     with located(file):
-        found = read_explanations(locate(path, folder=file.folder, key=key))
-    return {name: torch.from_numpy(found[name]) for name in GENERATOR if name in found}
+        found = read_trained(path, file.folder)
+        check_generator(found, len(workload.images.classes), tuple(workload.images.x.shape[1:]))
+        if workload.spec.trained is not None:
+            check_embedding(found, path)
+    return {name: found[name] for name in GENERATOR if name in found}
 
 
 @contextmanager

@@ -90,10 +90,23 @@ def check_generator(found: dict[str, Tensor], classes: int, image: tuple[int, ..
         made = f"{classes} classes and {' × '.join(map(str, image))} images"
         sized = f"width {width}, latent {latent} and embedding {embedding}"
         rule = f"`generator` must hold as many numbers as a generator of {made} with {sized} has"
-        raise InputError(rule, key=KEY, value=count, suggestion="Search with images like those that it was trained on")
+        raise InputError(rule, key=KEY, value=count, suggestion="Give images like those that it was trained on")
     broken = int((~torch.isfinite(generator)).sum())
     if broken:
         raise InputError("`generator` must be finite", key=KEY, value=f"{broken} of {count} are not")
+
+
+def check_embedding(found: dict[str, Tensor], name: str) -> None:
+    """Whether the file holds an embedding [1, e] that a search has found in its generator; that has been checked.
+
+    Raises:
+        InputError: it does not.
+    """
+    wanted = (1, int(found["shape"][0, 2]))
+    embedding = found.get("embedding")
+    if embedding is None or embedding.shape != wanted or not torch.isfinite(embedding).all():
+        rule = f"must hold the `embedding` {list(wanted)} that biggan_am has found, finite"
+        raise InputError(rule, key=KEY, value=name, suggestion="Let raysweep best NAME -o best.yaml write it")
 
 
 def _numbers(classes: int, image: tuple[int, ...], width: int, latent: int, embedding: int) -> int:

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.numpy import save_file
 
 from raysweep.engine.explainers.probegan import WINNER
 from raysweep.engine.scoring import Scorer
 from raysweep.engine.workload_spec import ObjectiveSpec
 from raysweep.errors import InputError
+from raysweep.explain import explain
 from tests.engine.explainers.gans import CPU, Make, gan_workloads, network, scored, trained
 
 
@@ -106,3 +108,35 @@ def test_a_generator_that_does_not_fit_is_refused(
 def test_a_search_needs_a_generator_that_can_be_read(make: Make, file: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make(method="biggan_am", trained=file)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "message"),
+    [
+        ("probegan", {"shape": None}, "as raysweep best -o writes it"),
+        ("probegan", {"generator": 1924}, "as many numbers as a generator of 3 classes and 1 × 28 × 28"),
+        ("probegan", {"generator": np.full((1, 1925), np.nan, dtype=np.float32)}, "must be finite"),
+        ("biggan_am", {}, r"must hold the `embedding` \[1, 4\] that biggan_am has found"),
+        ("biggan_am", {"embedding": [[0.0] * 5]}, r"must hold the `embedding` \[1, 4\] that biggan_am has found"),
+    ],
+)
+def test_a_winner_whose_generator_does_not_fit_its_file_is_refused(
+    make: Make, tmp_path: Path, method: str, changes: dict[str, Any], message: str
+) -> None:
+    make()
+    document = {
+        "name": "best",
+        "method": {"name": method, "trained": generator_file(tmp_path / "gan.safetensors", **changes)},
+        "models": {"classifier": "nets_p:classifier"},
+        "images": "train.npz",
+        "data": "test.npz",
+        "target": "bar",
+        "examples": 2,
+        "space": {"steps": 1},
+        "objective": "classifier_loss",
+    }
+    best = tmp_path / "best.yaml"
+    best.write_text(yaml.safe_dump(document, sort_keys=False))
+    with pytest.raises(InputError, match=message) as caught:
+        explain(best, 2)
+    assert str(caught.value).startswith(f"{best}:4: method.trained")
