@@ -37,6 +37,8 @@ MEMORY = 32 * 2**20
 """Bytes of kept state that stay in memory, for what is asked again soon; the rest is read back from the folder."""
 UNWRITTEN = 64 * 2**20
 """Bytes that may wait to be written; beyond, the disk is too slow and a state is not written."""
+PASSING = {"passing": "1"}
+"""What a file says beside the rest that was kept in passing."""
 OVERHEAD = 1024
 """Bytes that a tensor takes beside its numbers, about."""
 
@@ -135,10 +137,13 @@ class RowStore:
         held = self.held(of, to)
         above = held.step if held else 0
         for step in sorted((step for step in self._written(of) if above < step <= to), reverse=True):
-            state = self._read(of, step)
-            if state is not None:
+            found = self._read(of, step)
+            if found is not None:
+                state, passing = found
                 size = sum(value.nbytes + OVERHEAD for value in state.values())
                 with self._lock:
+                    if passing:  # of a process that was ended: it goes when the next state is written, as one's own
+                        self._passing.setdefault(of, step)
                     self._insert(of, step, _Kept(state, size, unwritten=False))
                 return Checkpoint(step, state)
         return held
@@ -186,7 +191,8 @@ class RowStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole(path, lasting=True) as partial:
-                partial.write_bytes(save(kept.state, self._metadata(of, step, kept.state)))
+                said = self._metadata(of, step, kept.state) | (PASSING if passing else {})
+                partial.write_bytes(save(kept.state, said))
             if self._elsewhere is not None and not passing:
                 self._elsewhere.share(path)
             if before is not None:
@@ -199,23 +205,25 @@ class RowStore:
                 self._unwritten -= kept.bytes
                 self._trim()
 
-    def _read(self, of: TrajectoryId, step: int) -> State | None:
+    def _read(self, of: TrajectoryId, step: int) -> tuple[State, bool] | None:
+        """A file's state, and whether it was kept in passing."""
         path = self._path(of, step)
         try:
             if self._elsewhere is not None:
                 self._elsewhere.present(path)
             data = path.read_bytes()
             state: State = load(data)
-            said = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__")
+            said = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__") or {}
         except FileNotFoundError:
             return None
         except (OSError, StorageError, SafetensorError, ValueError) as error:
             _log.warning("%s cannot be read, its steps are made again (%s)", path, error)
             return None
-        if said != self._metadata(of, step, state):
+        passing = PASSING.items() <= said.items()
+        if said != self._metadata(of, step, state) | (PASSING if passing else {}):
             _log.warning("%s is damaged or not what its name says, its steps are made again", path)
             return None
-        return state
+        return state, passing
 
     def _path(self, of: TrajectoryId, step: int) -> Path:
         assert self._folder is not None

@@ -215,6 +215,19 @@ def test_what_was_kept_in_passing_goes_when_the_next_state_is_written(tmp_path: 
     assert [path.stem for path in sorted(tmp_path.rglob("*.safetensors"))] == ["00000010", "00000020"]
 
 
+def test_what_an_ended_process_kept_in_passing_goes_too_and_its_milestones_stay(tmp_path: Path) -> None:
+    store = later(tmp_path)
+    for step, passing in ((10, False), (17, True)):
+        store.put(ONE, step, state(step), passing)
+    store.settled().result()
+    for to, passing, left in ((23, True, [10, 23]), (30, False, [10, 30]), (40, False, [10, 30, 40])):
+        another = later(tmp_path)
+        assert another.nearest(ONE, to) is not None
+        another.put(ONE, to, state(to), passing)
+        another.settled().result()
+        assert [int(path.stem) for path in sorted(tmp_path.rglob("*.safetensors"))] == left
+
+
 def test_a_disk_slower_than_the_rows_costs_files_not_memory(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

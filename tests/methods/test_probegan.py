@@ -280,7 +280,7 @@ def test_a_training_that_was_killed_goes_on_bitwise_as_if_it_had_not_been(tmp_pa
 
 def test_a_training_killed_between_milestones_goes_on_bitwise_from_where_it_was_last_kept(tmp_path: Path) -> None:
     whole = trained(method(dtype=torch.float32), 12)
-    for killed, kept_at in ((7, {7}), (99, {7, 12})):
+    for killed, kept_at in ((7, {7}), (99, {12})):
         store = RowStore(tmp_path)
         engine, found, made = Engine([method(dtype=torch.float32)], 1, store=store, passing=0.0), list[Any](), 0
         engine.advance("a", VALUES, 7, range(1), 12, found.append)
