@@ -210,9 +210,9 @@ class GanExplainer(Explainer):
         }
         target = made[self.target]
         logits = show.batched(method.classifiers[int(values.get("classifier", 0))], torch.from_numpy(target))
-        chance = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[:, self.target]
+        loss = np.logaddexp.reduce(logits, axis=1) - logits[:, self.target]
         losses = {name: value.double().numpy() for name, value in kept.items() if name.startswith(LOSSES)}
-        numbers = {"classifier_loss": -np.log(chance.clip(1e-300)), "confidence": chance, **losses}
+        numbers = {"classifier_loss": loss, "confidence": np.exp(-loss), **losses}
         tensors = {
             "classes": np.stack([images[:SHEET] for images in made.values()]).astype(np.float32),
             "unseen": np.array([label not in method.seen for label in made]),

@@ -31,6 +31,13 @@ class Lighter(nn.Module):
 def lighter():
     return Lighter()
 
+class Loud(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = classifier()
+    def forward(self, x):
+        return 1e5 * self.net(x)
+
 class Spare(nn.Module):
     def __init__(self):
         super().__init__()

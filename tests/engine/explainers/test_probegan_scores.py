@@ -130,6 +130,16 @@ def test_recognition_confidence_and_losses_are_recorded(make: Make, tmp_path: Pa
     assert {"generator.classifier", "discriminator.penalty"} <= set(found.metrics)
 
 
+def test_the_loss_of_a_probability_too_small_for_a_number_is_the_logits_own(make: Make, tmp_path: Path) -> None:
+    workload = make(classifier=network("Loud"))
+    found = scored(workload, tmp_path)
+    with torch.no_grad():
+        logits = workload.classifier.module(torch.from_numpy(found.tensors["explanation"])).double()
+    wanted = torch.nn.functional.cross_entropy(logits, torch.ones(8, dtype=torch.int64))
+    assert wanted > 1000
+    assert found.objectives["classifier_loss"].value == pytest.approx(float(wanted), rel=1e-4)
+
+
 def test_witnesses_say_of_each_class_how_often_they_see_what_they_look_for(make: Make, tmp_path: Path) -> None:
     seen = WitnessSpec("light", network("lighter")), WitnessSpec("bar", network(seed=3), 1)
     found = scored(make(witnesses=seen), tmp_path)
