@@ -80,7 +80,7 @@ def trained_generator(file: SweepFile, workload: Workload) -> dict[str, Tensor]:
         InputError: there is none, or it is no generator of such images, or a search's has not found its embedding.
     """
     from raysweep.engine.explainers.probegan import GENERATOR
-    from raysweep.engine.explainers.trained import check_embedding, check_generator, read_trained
+    from raysweep.engine.explainers.trained import check_embedding, check_generator, check_names, read_trained
     from raysweep.preflight import located
 
     path = getattr(file.sweep.method, "trained", None)
@@ -90,6 +90,7 @@ def trained_generator(file: SweepFile, workload: Workload) -> dict[str, Tensor]:
         raise file.located(InputError(rule, key="method.trained", suggestion=hint))
     with located(file):
         found = read_trained(path, file.folder)
+        check_names(found, path, workload.images.classes)
         check_generator(found, len(workload.images.classes), tuple(workload.images.x.shape[1:]))
         if workload.spec.trained is not None:
             check_embedding(found, path)

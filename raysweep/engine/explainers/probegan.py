@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from raysweep.data import Dataset
 from raysweep.data.dataset import class_unit
 from raysweep.engine.explainers.explainer import Explainer, Found
-from raysweep.engine.explainers.trained import check_generator, check_unseen, read_trained
+from raysweep.engine.explainers.trained import (
+    check_generator,
+    check_names,
+    check_unseen,
+    names_of,
+    read_trained,
+)
 from raysweep.engine.workload_spec import classifier_key
 from raysweep.errors import InputError
 from raysweep.methods import METHODS, Method
@@ -32,8 +38,8 @@ if TYPE_CHECKING:
 
 GENERATOR = ("generator", "shape", "embedding")
 """What makes images again, of what a row has kept."""
-WINNER = (*GENERATOR, "unseen")
-"""What is written of a winner: that, and which classes its generator was never shown."""
+WINNER = (*GENERATOR, "unseen", "class_names")
+"""What is written of a winner: that, which classes its generator was never shown, and the names of all."""
 SHEET = 12
 """Images of each class that are kept for people."""
 
@@ -170,6 +176,7 @@ class GanExplainer(Explainer):
             check_gradient(readout, self.example, key=key)
         if self._trained_file is not None:
             assert self.workload.spec.trained is not None
+            check_names(self._trained_file, self.workload.spec.trained, self.images.classes)
             check_unseen(self._trained_file, self.workload.spec.trained, self.images.classes, self.target)
             check_generator(self._trained_file, count, tuple(self.images.x.shape[1:]))
 
@@ -216,6 +223,7 @@ class GanExplainer(Explainer):
         tensors = {
             "classes": np.stack([images[:SHEET] for images in made.values()]).astype(np.float32),
             "unseen": np.array([label not in method.seen for label in made]),
+            "class_names": names_of(self.images.classes),
             **{name: kept[name].cpu().numpy() for name in GENERATOR if name in kept},
         }
         return Found(target, tensors, numbers, made)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -35,6 +37,28 @@ def read_trained(name: str, folder: Path | None) -> dict[str, Tensor]:
         rule = "must be the generator of a winner, as raysweep best -o writes it"
         raise InputError(rule, key=KEY, value=name)
     return found
+
+
+def names_of(classes: Sequence[str]) -> np.ndarray:
+    """Class names in their order as numbers, for a file that holds nothing else: JSON in UTF-8, uint8 [n]."""
+    return np.frombuffer(json.dumps(list(classes), ensure_ascii=False).encode(), np.uint8)
+
+
+def check_names(found: dict[str, Tensor], name: str, classes: Sequence[str]) -> None:
+    """Whether the generator was trained on classes of these names in this order, as far as its file says.
+
+    Args:
+        found: what `read_trained` found.
+        name: of the file.
+
+    Raises:
+        InputError: on others, of which an index would stand for another class.
+    """
+    said = found.get("class_names")
+    if said is not None and said.tolist() != names_of(classes).tolist():
+        others = bytes(said.to(torch.uint8).flatten().tolist()).decode(errors="replace")
+        rule = f"must be a generator of the classes of the images in their order, {', '.join(classes)}"
+        raise InputError(f"{rule}; this one is of {others}", key=KEY, value=name)
 
 
 def check_unseen(found: dict[str, Tensor], name: str, classes: Sequence[str], target: int) -> None:

@@ -11,11 +11,12 @@ import yaml
 from safetensors.numpy import save_file
 
 from raysweep.engine.explainers.probegan import WINNER
+from raysweep.engine.explainers.trained import names_of
 from raysweep.engine.scoring import Scorer
 from raysweep.engine.workload_spec import ObjectiveSpec
 from raysweep.errors import InputError
 from raysweep.explain import explain
-from tests.engine.explainers.gans import CPU, Make, gan_workloads, network, scored, trained
+from tests.engine.explainers.gans import CPU, Make, gan_workloads, images, network, scored, trained
 
 
 @pytest.fixture
@@ -53,6 +54,20 @@ def test_a_search_for_a_class_that_its_generator_was_shown_is_refused(
     with pytest.raises(InputError, match=message) as caught:
         make(method="biggan_am", trained="gan.safetensors", target=target)
     assert (caught.value.key, caught.value.value) == ("method.trained", "gan.safetensors")
+
+
+def test_classes_in_another_order_than_the_generators_are_refused(make: Make, tmp_path: Path) -> None:
+    tensors = scored(
+        make(method="biggan", objectives=(ObjectiveSpec("overall_fd", network(seed=3)),)), tmp_path
+    ).tensors
+    save_file({name: tensors[name] for name in WINNER if name in tensors}, tmp_path / "gan.safetensors")
+    for name, seed in (("train.npz", 0), ("test.npz", 1)):
+        images(tmp_path / name, y=np.array([0, 2, 1])[np.arange(60) % 3], classes=("ring", "dot", "bar"), seed=seed)
+    with pytest.raises(
+        InputError, match=r'in their order, ring, dot, bar; this one is of \["ring", "bar", "dot"\]'
+    ) as caught:
+        make(method="biggan_am", trained="gan.safetensors", target="dot")  # the second, as bar was, which was not shown
+    assert caught.value.key == "method.trained"
 
 
 FITTING = {"generator": 1925, "shape": [[1, 12, 4]], "unseen": [False, True, False]}
@@ -116,6 +131,7 @@ def test_a_search_needs_a_generator_that_can_be_read(make: Make, file: str, mess
         ("probegan", {"shape": None}, "as raysweep best -o writes it"),
         ("probegan", {"generator": 1924}, "as many numbers as a generator of 3 classes and 1 × 28 × 28"),
         ("probegan", {"generator": np.full((1, 1925), np.nan, dtype=np.float32)}, "must be finite"),
+        ("probegan", {"class_names": names_of(("ring", "dot", "bar"))}, "classes of the images in their order"),
         ("biggan_am", {}, r"must hold the `embedding` \[1, 4\] that biggan_am has found"),
         ("biggan_am", {"embedding": [[0.0] * 5]}, r"must hold the `embedding` \[1, 4\] that biggan_am has found"),
     ],
