@@ -91,6 +91,7 @@ class Engine:
         the steps `via` which they pass.
         """
         store, values = store or self.store, self.method.complete(values)
+        failed: list[tuple[Ticket, State | Exception]] = []
         of = TrajectoryId(key, seed, examples)
         found = store.nearest(of, to)  # it may read a file, so not under the lock
         with self._changed:
@@ -102,14 +103,16 @@ class Engine:
                 self._trajectories[of] = ticket.trajectory
                 ticket.trajectory.tickets.append(ticket)
                 self._shorten(ticket.trajectory.segment, to)
-                self._begin(ticket.trajectory)
+                failed = self._begin(ticket.trajectory)
         if answer is not None:
             done(answer)
+        _deliver(failed)
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
         """Nobody waits for `ticket` any more; rows that only it wanted leave before the next step."""
         trajectory = ticket.trajectory
+        failed: list[tuple[Ticket, State | Exception]] = []
         with self._changed:
             if ticket not in trajectory.tickets:
                 return
@@ -117,7 +120,8 @@ class Engine:
             segment = trajectory.segment
             if segment is not None and not any(other.step >= segment.end for other in trajectory.tickets):
                 self._drop(segment)
-                self._begin(trajectory)
+                failed = self._begin(trajectory)
+        _deliver(failed)
 
     def take_occupancy(self) -> list[dict[frozenset[str], Share]]:
         """Whom each lane worked for since this was last asked."""
@@ -132,13 +136,20 @@ class Engine:
     def step_lane(self, index: int) -> int:
         """Admit waiting rows to a lane and step it once; for how many sweeps, 0 when it had nothing to step."""
         lane, began = self.lanes[index], time.perf_counter()
-        with self._changed:
-            self._evict_dropped(lane)
-            self._admit(lane)
-            rows = _owned(lane)
+        try:
+            with self._changed:
+                self._evict_dropped(lane)
+                failed = self._admit(lane)
+                rows = _owned(lane)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            self._overflow()
+            return 1
+        _deliver(failed)
         sweeps = len(frozenset().union(*rows))
         if not rows:
-            return 0
+            return len(failed)
         try:
             arrived, broken = lane.advance()
         except Exception as error:
@@ -186,24 +197,39 @@ class Engine:
         for lane, slot in seats:
             lane.end[slot] = to
 
-    def _begin(self, trajectory: Trajectory) -> None:
-        """Queue the trajectory's next segment, or let go of one that nobody waits for."""
-        segment = trajectory.next_segment(self.method, self.slots)
+    def _begin(self, trajectory: Trajectory) -> list[tuple[Ticket, State | Exception]]:
+        """Queue the trajectory's next segment, or let go of one that nobody waits for.
+
+        Returns:
+            Who waits for one that cannot begin.
+        """
+        segment, failed = None, list[tuple[Ticket, State | Exception]]()
+        try:
+            segment = trajectory.next_segment(self.method, self.slots)
+        except Exception as raised:  # as networks do for which there is no memory
+            lacking = out_of_memory(raised) and self.slots > 1
+            error = OutOfMemory(self.slots) if lacking else TrialFailed(_reason(raised))
+            failed = [(ticket, error) for ticket in trajectory.tickets]
+            trajectory.tickets = []
         if segment is not None:
             self._queue.append(segment)
             self._changed.notify_all()
         if not trajectory.tickets:
             del self._trajectories[trajectory.id]
+        return failed
 
     def has_work(self, index: int) -> bool:
         """Whether a step of lane `index` would do something; for who holds the lock."""
         return bool(self._suspects or self.lanes[index].occupied) or any(one.admissible for one in self._queue)
 
-    def _admit(self, lane: Lane) -> None:
+    def _admit(self, lane: Lane) -> list[tuple[Ticket, State | Exception]]:
         """Seat waiting rows in their home slots: of one suspect alone, as long as there are any, else of everybody.
 
         Of sweeps that wait for the same slot the one with the fewest rows in the lane goes first, else the one that has
         waited longest, so that one that arrives late need not wait until all others' rows had their turn.
+
+        Returns:
+            Who waits for rows of a training for which there is no room.
         """
         while self._suspects and not self._suspects[0].alive:
             self._suspects.popleft()
@@ -211,7 +237,7 @@ class Engine:
             lane.alone = self._suspects.popleft()
         while self._queue and not (self._queue[0].alive and self._queue[0].waiting):
             self._queue.popleft()
-        seated = _owned(lane)
+        seated, failed = _owned(lane), list[tuple[Ticket, State | Exception]]()
         for slot in lane.free:
             candidates = [lane.alone] if lane.alone else [one for one in self._queue if one.admissible]
             fitting = [(one, one.trajectory.owners) for one in candidates if slot in one.waiting]
@@ -219,7 +245,14 @@ class Engine:
                 segment, owners = min(fitting, key=lambda one: (seated[one[1]], self._seated_last.get(one[1], 0)))
                 seated[owners] += 1
                 self._seated_last[owners] = next(self._seatings)
-                lane.admit(slot, Occupant(segment, segment.take(slot)))
+                occupant = Occupant(segment, segment.take(slot))
+                try:
+                    lane.admit(slot, occupant)
+                except Exception as error:
+                    if not out_of_memory(error) or self.slots > 1:
+                        raise
+                    failed += self._fail(segment, int(segment.row_step[occupant.index]), TrialFailed(_reason(error)))
+        return failed
 
     def _evict_dropped(self, lane: Lane) -> None:
         for slot in lane.occupied:
@@ -239,8 +272,7 @@ class Engine:
         for store in {ticket.store for ticket in trajectory.tickets}:
             store.put(trajectory.id, segment.end, segment.state)
         ready = trajectory.arrive(Checkpoint(segment.end, segment.state))
-        self._begin(trajectory)
-        return [(ticket, segment.state) for ticket in ready]
+        return [(ticket, segment.state) for ticket in ready] + self._begin(trajectory)
 
     def _keep(self, lane: Lane) -> None:
         """Keep the trainings of a lane that were not for a while; each is all of its trajectory."""
@@ -262,8 +294,7 @@ class Engine:
         self._drop(segment)
         doomed = [ticket for ticket in trajectory.tickets if ticket.step > step]
         trajectory.tickets = [ticket for ticket in trajectory.tickets if ticket.step <= step]
-        self._begin(trajectory)
-        return [(ticket, error) for ticket in doomed]
+        return [(ticket, error) for ticket in doomed] + self._begin(trajectory)
 
     def _drop(self, segment: Segment) -> None:
         segment.alive = False

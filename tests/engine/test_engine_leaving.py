@@ -5,15 +5,18 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from raysweep.engine.engine import Engine
+from raysweep.engine.lane import Occupant
 from raysweep.engine.row_store import OVERHEAD, RowStore
 from raysweep.engine.trajectory import Segment, Trajectory
-from raysweep.errors import TrialFailed
+from raysweep.errors import OutOfMemory, TrialFailed
+from raysweep.methods import Rows
 from raysweep.methods.am import ActivationMaximisation
 from raysweep.methods.method import State
 from tests.engine.small_am import LATENT, Waiter, ask, method, networks
@@ -76,6 +79,45 @@ def test_a_trial_that_turns_nan_fails_with_its_reason_and_the_others_finish() ->
     assert isinstance(bad.outcome, TrialFailed)
     assert "not finite at step 1" in str(bad.outcome)
     assert isinstance(good.outcome, dict)
+
+
+class TooLargeToBegin(ActivationMaximisation):
+    """Of one configuration, as networks may be whose width is a hyper-parameter."""
+
+    def start(self, rows: Rows) -> Tensor:
+        return torch.empty(2**60) if rows["lr"][0] == 0.5 else super().start(rows)
+
+
+@pytest.mark.parametrize("slots", [1, 8])
+def test_a_trial_whose_first_state_does_not_fit_in_memory_fails_alone(slots: int) -> None:
+    generator, response = networks()
+    engine = Engine([TooLargeToBegin(generator, response, LATENT, dtype=torch.float64)], slots)
+    small, large, again = (ask(engine, lr, 0.1, 3) for lr in (0.1, 0.5, 0.5))
+    engine.run()
+    assert isinstance(small.outcome, dict)
+    for waiter in (large, again):
+        assert isinstance(waiter.outcome, TrialFailed if slots == 1 else OutOfMemory)
+    assert slots > 1 or "out of memory" in str(large.outcome)
+
+
+@pytest.mark.parametrize("slots", [1, 8])
+def test_rows_for_which_a_lane_has_no_room_are_told_so(slots: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine([method()], slots)
+    admit = engine.lanes[0].admit
+
+    def full(slot: int, occupant: Occupant) -> None:
+        if occupant.segment.trajectory.values["lr"] == 0.5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        admit(slot, occupant)
+
+    monkeypatch.setattr(engine.lanes[0], "admit", full)
+    large, small = (ask(engine, lr, 0.1, 3, range(1)) for lr in (0.5, 0.1))
+    engine.run()
+    assert isinstance(large.outcome, TrialFailed if slots == 1 else OutOfMemory)
+    assert isinstance(small.outcome, dict if slots == 1 else OutOfMemory)  # else lanes get another shape
+    later = ask(engine, 0.2, 0.1, 3)
+    engine.run()
+    assert isinstance(later.outcome, dict)
 
 
 class RaisesOn(ActivationMaximisation):
