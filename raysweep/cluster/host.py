@@ -77,7 +77,11 @@ class Host:
         self._suspects, self._room = Suspects(self._name), Room()
         self._stopwatch = Stopwatch()
         self._members: dict[str, Member] = {}
-        self._sets = ModelSets(self._stopwatch, lambda: [member.engine for member in self._members.values()])
+        self._sets = ModelSets(
+            self._stopwatch,
+            in_use=lambda: [member.engine for member in self._members.values()],
+            broken=lambda error: self._end(f"a lane's thread ended: {type(error).__name__}: {error}"),
+        )
         self._loading = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._used = self._logged = time.monotonic()
@@ -238,8 +242,7 @@ class Host:
             now = time.monotonic()
             patience = min((member.plan.timeout for member in list(self._members.values())), default=float("inf"))
             if self._stopwatch.longest > patience:
-                self._suspects.hang(f"neither step nor scoring ended within trial_timeout ({patience:g} s)")
-                os._exit(1)
+                self._end(f"neither step nor part of a scoring ended within trial_timeout ({patience:g} s)")
             for session, member in list(self._members.items()):
                 if member.lease < now and self._loop is not None:
                     asyncio.run_coroutine_threadsafe(self._expire(session), self._loop)
@@ -247,6 +250,11 @@ class Host:
             if idle > (UNSENT if sharing.unsent() else IDLE):
                 with suppress(RayError):  # tried again
                     ray.kill(self._me)
+
+    def _end(self, reason: str) -> None:
+        """End this process, in which something does not go on; Ray starts another."""
+        self._suspects.hang(reason)
+        os._exit(1)
 
 
 def _measure(spec: WorkloadSpec, sizes: Mapping[int, float], device: str, lanes: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class HostPlan:
         slots: rows of a lane.
         lanes: lanes stepped at once, a thread each.
         device: "cpu" or "cuda".
-        timeout: seconds that a step, or a scoring, may take.
+        timeout: seconds that a step, or a part of a scoring, may take.
         identity: fingerprints of networks and data as the driver has them; a host's own must be the same.
     """
 

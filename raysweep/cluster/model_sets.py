@@ -38,12 +38,18 @@ class ModelSets:
     Args:
         stopwatch: times each step of theirs.
         in_use: says which of them sweeps use now.
+        broken: is told what ended a thread that steps them.
     """
 
-    def __init__(self, stopwatch: Stopwatch, in_use: Callable[[], Collection[Engine]]) -> None:
+    def __init__(
+        self,
+        stopwatch: Stopwatch,
+        in_use: Callable[[], Collection[Engine]],
+        broken: Callable[[Exception], None],
+    ) -> None:
         self.kept = KEPT
         """How many unused ones stay loaded when a sweep leaves."""
-        self._stopwatch, self._in_use = stopwatch, in_use
+        self._stopwatch, self._in_use, self._broken = stopwatch, in_use, broken
         self._engines: dict[tuple[str, int, int, str], Engine] = {}
         self._turns: Turns | None = None
 
@@ -104,12 +110,12 @@ class ModelSets:
         workload = Workload(plan.spec)
         _check_identity(workload.identity, plan.identity)
         folder = plan.folder
-        scorer = Scorer(workload, plan.slots, device, folder)
+        scorer = Scorer(workload, plan.slots, device, folder, self._stopwatch.lap)
         depends_on = {**workload.stepping, "slots": plan.slots, "device": device.type}
         rows = RowStore(folder / "rows", depends_on, elsewhere=sharing if is_url(plan.place) else None)
         key = (json.dumps(workload.stepping, sort_keys=True), plan.slots, plan.lanes, plan.device)
         if key not in self._engines:
-            self._turns = self._turns or Turns(self._stopwatch)
+            self._turns = self._turns or Turns(self._stopwatch, broken=self._broken)
             methods = workload.methods(plan.lanes, device)
             self._engines[key] = Engine(methods, plan.slots, device, changed=self._turns.changed)
             self._turns.add(self._engines[key])

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,8 @@ from raysweep.whole_files import whole_once
 
 KID_REFERENCE = 2000
 """Real examples that KID compares with, at most: its cost is their square."""
+PATIENCE = 1.0
+"""Seconds between laps while another thread scores."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,19 @@ class Scorer:
     Args:
         slots: rows of a batch.
         folder: the sweep's, for the reference.
+        lap: is called after each batch, and now and then while another thread scores.
     """
 
-    def __init__(self, workload: Workload, slots: int, device: torch.device, folder: Path) -> None:
-        self.workload, self.slots, self.device = workload, slots, device
-        self._show = Showing(workload, slots, device)
+    def __init__(
+        self,
+        workload: Workload,
+        slots: int,
+        device: torch.device,
+        folder: Path,
+        lap: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.workload, self.slots, self.device, self._lap = workload, slots, device, lap
+        self._show = Showing(workload, slots, device, lap)
         self._lock = threading.Lock()
         self._resamples: dict[int, np.ndarray] = {}
         self._judge = None
@@ -85,7 +96,7 @@ class Scorer:
         Raises:
             TrialFailed: an explanation or a score is not finite.
         """
-        with self._lock:
+        with self._alone():
             found = self._show.found(kept(state), values)
             if not np.isfinite(found.explanation).all():
                 raise TrialFailed("the explanations are not finite")
@@ -102,6 +113,15 @@ class Scorer:
         tensors = {"explanation": found.explanation.astype(np.float32), **found.tensors}
         tensors |= {f"replicates.{name}": score.replicates for name, score in objectives.items()}
         return Scored(objectives, metrics, tensors)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        while not self._lock.acquire(timeout=PATIENCE):
+            self._lap()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @property
     def _specs(self) -> Iterable[Any]:

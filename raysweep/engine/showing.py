@@ -21,11 +21,14 @@ class Showing:
 
     Args:
         slots: rows of a batch.
+        lap: is called after each batch.
     """
 
-    def __init__(self, workload: Workload, slots: int, device: torch.device) -> None:
+    def __init__(
+        self, workload: Workload, slots: int, device: torch.device, lap: Callable[[], None] = lambda: None
+    ) -> None:
         self.explainer = workload.explainer
-        self.slots, self.device = self.explainer.batch or slots, device
+        self.slots, self.device, self.lap = self.explainer.batch or slots, device, lap
         self.method: Any = workload.methods(1, device, workload.spec.scoring_precision)[0]
 
     def found(self, kept: dict[str, Tensor], values: dict[str, float]) -> Found:
@@ -51,6 +54,7 @@ class Showing:
                 batch = {name: self._placed(value, function) for name, value in batch.items()}
                 out = function(batch if isinstance(inputs, dict) else batch[""])
                 found.append(out[: min(self.slots, count - start)].double().cpu())
+                self.lap()
         return torch.cat(found).numpy()
 
     def _placed(self, value: Tensor, function: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from raysweep.engine.engine import Engine
 from raysweep.engine.shares import Shares
 from raysweep.engine.stopwatch import Stopwatch
+
+_log = logging.getLogger(__name__)
 
 
 class Turns:
@@ -21,11 +24,17 @@ class Turns:
     Args:
         stopwatch: times each step of a lane, together with what is done with its rows that arrive.
         clock: seconds.
+        broken: is told what ended a lane's thread, which no trial is to blame for.
     """
 
-    def __init__(self, stopwatch: Stopwatch | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        stopwatch: Stopwatch | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        broken: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
         self.stopwatch = stopwatch or Stopwatch()
-        self.clock = clock
+        self.clock, self.broken = clock, broken
         self.changed = threading.Condition()
         """What every engine here is to be made with."""
         self._shares: defaultdict[int, Shares[Engine]] = defaultdict(Shares)
@@ -59,10 +68,14 @@ class Turns:
             thread.join()
 
     def _work(self, index: int) -> None:
-        while not self._closed:
-            if not self._round(index):
-                with self.changed:
-                    self.changed.wait_for(lambda: self._closed or self._has_work(index), timeout=1.0)
+        try:
+            while not self._closed:
+                if not self._round(index):
+                    with self.changed:
+                        self.changed.wait_for(lambda: self._closed or self._has_work(index), timeout=1.0)
+        except Exception as error:
+            _log.exception("lane %d is stepped no more", index)
+            self.broken(error)
 
     def _round(self, index: int) -> bool:
         """Step lane `index` of the engine whose turn it is; False when none had anything to do."""

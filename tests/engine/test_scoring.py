@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,29 @@ def test_a_score_that_is_not_finite_fails_the_trial(spec: WorkloadSpec) -> None:
     loud = make_scorer(replace(only, classifier=ModelSource("own_judges:build_loud"), target=7))
     with pytest.raises(TrialFailed, match="response_fd is nan, with the interval nan to nan"):
         loud.score(state, WEIGHTS)
+
+
+def test_scoring_shows_that_it_goes_on_batch_by_batch_and_while_it_waits(spec: WorkloadSpec) -> None:
+    batches, waits, scoring = list[None](), threading.Event(), threading.Event()
+
+    def lap() -> None:
+        if threading.current_thread().name == "first":
+            scoring.set()
+            waits.wait()
+            batches.append(None)
+        elif threading.current_thread().name == "second":
+            waits.set()
+
+    scorer = Scorer(Workload(spec), 4, CPU, Path(spec.folder), lap)
+    asked = searched(scorer), WEIGHTS
+    threads = [threading.Thread(target=scorer.score, args=asked, name=name) for name in ("first", "second")]
+    threads[0].start()
+    assert scoring.wait(60)
+    threads[1].start()  # it laps although the first has the scorer to itself
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert len(batches) >= 3 * N / 4
 
 
 def test_explanations_that_are_not_finite_fail_the_trial(spec: WorkloadSpec) -> None:

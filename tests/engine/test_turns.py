@@ -146,3 +146,21 @@ def test_an_engine_that_leaves_is_stepped_no_more_and_frees_its_memory(turns: Tu
         assert ask(staying, lr).state
     gc.collect()
     assert gone() is None
+
+
+def test_what_ends_a_lanes_thread_is_told() -> None:
+    engine, told, ended = Engine([method(8)], 2), list[Exception](), threading.Event()
+
+    def broken(error: Exception) -> None:
+        told.append(error)
+        ended.set()
+
+    def no_answer(outcome: State | Exception) -> None:
+        raise LookupError("nobody there")
+
+    turns = Turns(broken=broken)
+    turns.add(engine)
+    engine.advance("a", {"lr": 0.1, "prior_weight": 0.0}, 0, range(2), 1, no_answer)
+    assert ended.wait(DEADLINE)
+    turns.close()
+    assert [str(error) for error in told] == ["nobody there"]

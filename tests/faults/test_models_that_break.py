@@ -19,7 +19,7 @@ pytestmark = [
 REASONS = {
     "turns nan": "the loss is not finite at step",
     "raises": "ArithmeticError: too bright",
-    "hangs": "neither step nor scoring ended within trial_timeout (2 s), also with nothing else on its host",
+    "hangs": "neither step nor part of a scoring ended within trial_timeout (2 s), also with nothing else on its host",
     "dies": "its host's process died, also with nothing else on its host",
     "exhausts memory": "out of memory even with one row in a lane (RuntimeError: ",
 }
