@@ -101,11 +101,16 @@ def class_index(target: str | int, classes: Sequence[str], key: str) -> int:
     """The index of the class that `target` names, or `target` itself when it is a valid index (any, without classes).
 
     Raises:
-        InputError: no such class, or an index that is also the name of another class; what to write is in the message.
+        InputError: no such class, a name of several, or an index that is also the name of another class; what to write
+            is in the message.
     """
     if isinstance(target, str):
-        if target in classes:
-            return list(classes).index(target)
+        named = [index for index, name in enumerate(classes) if name == target]
+        if len(named) > 1:
+            hint = f"Write the index of the one you mean, {' or '.join(map(str, named))}"
+            raise InputError("must name one class, not several", key=key, value=target, suggestion=hint)
+        if named:
+            return named[0]
         hint = did_you_mean(target, classes) if classes else "Neither network nor data name classes; give an index"
         raise InputError("must be one of the classes", key=key, value=target, suggestion=hint)
     if classes and not 0 <= target < len(classes):

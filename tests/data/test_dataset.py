@@ -155,6 +155,16 @@ def test_an_index_that_is_the_name_of_another_class_is_refused() -> None:
     assert class_index(1, ["0", "1", "2"], "target") == 1
 
 
+def test_a_name_of_two_classes_is_refused_and_the_index_of_either_is_taken() -> None:
+    classes = ["crane", "ostrich", "crane"]  # a bird and a machine, as in ImageNet
+    with pytest.raises(InputError) as caught:
+        class_index("crane", classes, "target")
+    assert str(caught.value) == (
+        "target: must name one class, not several (found 'crane'). Write the index of the one you mean, 0 or 2"
+    )
+    assert class_index(2, classes, "target") == 2
+
+
 def test_names_are_those_of_the_outputs_when_there_are_as_many() -> None:
     assert class_unit("bar", ["ring", "bar", "dot"], 3, "target") == 1
     assert class_unit("vocal", ["vocal"], 1, "target") == 0

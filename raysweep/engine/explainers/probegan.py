@@ -119,6 +119,10 @@ class GanExplainer(Explainer):
         for key, one in (("images.source", found), ("data.source", data)):
             if one.y is None:
                 raise InputError("must have labels: the generator makes classes", key=key)
+        twice = sorted({name for name in found.classes if found.classes.count(name) > 1})
+        if twice:
+            rule = "must have classes of different names, for what is measured of each goes by its name"
+            raise InputError(rule, key="images.source", value=", ".join(twice))
         if found.classes != data.classes:
             rule = f"must have the classes of data, {', '.join(data.classes)}"
             hint = "A class without samples has a name too: save them as .npz with the `classes` of data"

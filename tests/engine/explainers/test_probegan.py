@@ -117,6 +117,7 @@ def test_which_images_train_and_which_classifiers_are_probed_is_part_of_the_iden
         ({"data": "signed.npz"}, r"images.source: must be of the medium of data, array.*found 'image'"),
         ({"images": "slow.npz", "data": "fast.npz"}, r"taken as those of data, .*hop=125.*found .*hop=250"),
         ({"images": "others.npz"}, "the classes of data, ring, bar, dot"),
+        ({"images": "twice.npz"}, "images.source: must have classes of different names.*found 'ring'"),
         ({"images": "large.npz"}, "28 to 64 pixels"),
         ({"images": "wide.npz"}, "the shape of data"),
         ({"images": "unnamed.npz"}, "must have labels"),
@@ -140,6 +141,7 @@ def test_what_does_not_fit_is_refused(make: Make, tmp_path: Path, changes: dict[
         mel = MelSpec(8000, 512, hop, 28, 60.0, 3700.0).numbers
         np.savez(tmp_path / f"{name}.npz", x=noise, y=y, classes=np.array(SHAPES), mel=mel)
     images(tmp_path / "others.npz", classes=("ring", "dot", "bar"))
+    images(tmp_path / "twice.npz", classes=("ring", "bar", "ring"))
     images(tmp_path / "large.npz", size=72)
     images(tmp_path / "wide.npz", size=32)
     np.savez(tmp_path / "unnamed.npz", x=np.zeros((9, 1, 28, 28), dtype=np.float32))
