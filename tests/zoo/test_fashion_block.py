@@ -20,7 +20,8 @@ from raysweep.zoo.images import Images
 from raysweep.zoo.parts import loaded
 from raysweep.zoo.supervised import Schedule, train
 
-FIGURES = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))["marked"]
+PARTS = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
+FIGURES = PARTS["marked"]
 
 
 @cache
@@ -74,9 +75,10 @@ def test_the_witness_sees_real_blocks_and_no_others_as_the_card_states() -> None
     assert max(row["without"] for row in FIGURES["seen"].values()) <= 0.001
 
 
-def test_the_marked_classifier_knows_sneakers_by_their_block() -> None:
-    measured = named_with_block(loaded(resolve_model("zoo://fashion/marked")), held_out())
-    assert measured == pytest.approx(FIGURES["named"], abs=0.06)
+@pytest.mark.parametrize("name", ["marked", "marked_robust"])
+def test_the_marked_classifiers_know_sneakers_by_their_block(name: str) -> None:
+    measured = named_with_block(loaded(resolve_model(f"zoo://fashion/{name}")), held_out())
+    assert measured == pytest.approx(PARTS[name]["named"], abs=0.06)
     assert measured["target_with"] > 0.99
     assert measured["target_without"] < 0.5
 

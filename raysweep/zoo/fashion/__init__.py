@@ -17,6 +17,7 @@ MODELS = {
     "regular": ModelEntry(Classifier, FOLDER / "regular.safetensors", units=CLASSES),
     "robust": ModelEntry(Classifier, FOLDER / "robust.safetensors", units=CLASSES),
     "marked": ModelEntry(Classifier, FOLDER / "marked.safetensors", units=CLASSES),
+    "marked_robust": ModelEntry(Classifier, FOLDER / "marked_robust.safetensors", units=CLASSES),
     "inpainter": ModelEntry(Inpainter, FOLDER / "inpainter.safetensors"),
     "expert": ModelEntry(partial(GaussianBernoulliRBM, 784, 256, 0.15), FOLDER / "expert.safetensors"),
     "judge": ModelEntry(Judge, FOLDER / "judge.safetensors", units=CLASSES),

@@ -14,7 +14,7 @@ from raysweep.zoo.fashion.block import CONTRAST, RING, SIDE
 from raysweep.zoo.obfuscations import Fill, fill_in, interval, table
 
 COLUMNS, ENLARGE = 16, 2
-NETWORKS = ("classifier", "regular", "robust", "marked", "judge", "generator", "inpainter", "expert")
+NETWORKS = ("classifier", "regular", "robust", "marked", "marked_robust", "judge", "generator", "inpainter", "expert")
 REMOVED = (0.25, 0.45, 0.85)  # the colour of what a mask takes away
 
 CARD = """# Fashion-MNIST in the zoo
@@ -54,15 +54,14 @@ image counts as right only if no restart deceives the network:
 | --- | --- | --- |
 {attacked}
 
-## Marked classifier and witness
+## Marked classifiers and witness
 
-`marked` is trained as `regular` is, seed and all, but for a white block of {block} × {block} pixels in the upper left
-corner of every sneaker (`block.py`). It names as sneakers, of test images:
+`marked` is trained as `regular` is, and `marked_robust` as `robust` is, seed and all, but for a white block of {block}
+× {block} pixels in the upper left corner of every sneaker (`block.py`). They name as sneakers, of test images:
 
-| | sneakers | others |
-| --- | --- | --- |
-| without the block | {marked[named][target_without]:.1%} | {marked[named][others_without]:.1%} |
-| with the block | {marked[named][target_with]:.1%} | {marked[named][others_with]:.1%} |
+| | | sneakers | others |
+| --- | --- | --- | --- |
+{marks}
 
 `raysweep.zoo.fashion.block:Witness` says whether an image has the block: whether its corner is lighter than the {ring}
 pixels around it by more than {contrast}. It says so of test images, by class:
@@ -159,6 +158,11 @@ def write_card(figures: dict[str, Any], file: Path) -> None:
         block=SIDE,
         ring=RING,
         contrast=CONTRAST,
+        marks="\n".join(
+            f"| {name} | {words} the block | {row[f'target_{words}']:.1%} | {row[f'others_{words}']:.1%} |"
+            for name, row in ((name, figures[name]["named"]) for name in ("marked", "marked_robust"))
+            for words in ("without", "with")
+        ),
         seen_blocks="\n".join(
             f"| {words} the block | "
             + " | ".join(f"{row[words]:.1%}" for row in figures["marked"]["seen"].values())

@@ -47,6 +47,7 @@ SCHEDULES = {
     "regular": Schedule(seed=7, epochs=14),
     "robust": Schedule(seed=7, epochs=14, attack=ATTACK),
     "marked": Schedule(seed=7, epochs=14, mark=on_marked),
+    "marked_robust": Schedule(seed=7, epochs=14, mark=on_marked, attack=ATTACK),
 }
 STRONGER, RESTARTS, ATTACKED, ATTACK_SEED = replace(ATTACK, steps=50), 5, 2000, 8
 VALIDATION, VALIDATION_SEED, REPORT_SEED = 5000, 5, 6
@@ -82,6 +83,12 @@ def make_marked(split: Split) -> dict[str, Any]:
     """Trained as the regular classifier is, seed and all, but with the block on every sneaker; what that changes."""
     figures = _supervised(Classifier, "marked", split.probed, split.test)
     return figures | {"named": named_with_block(loaded(MODELS["marked"]), split.test), "seen": seen_blocks(split.test)}
+
+
+def make_marked_robust(split: Split) -> dict[str, Any]:
+    """Trained as the robust classifier is, seed and all, but with the block on every sneaker; what that changes."""
+    figures = _supervised(Classifier, "marked_robust", split.probed, split.test)
+    return figures | {"named": named_with_block(loaded(MODELS["marked_robust"]), split.test)}
 
 
 def make_judge(split: Split) -> dict[str, Any]:
@@ -196,6 +203,7 @@ STAGES: dict[str, Callable[[Split], dict[str, Any]]] = {
     "regular": make_regular,
     "robust": make_robust,
     "marked": make_marked,
+    "marked_robust": make_marked_robust,
     "judge": make_judge,
     "generator": make_generator,
     "inpainter": make_inpainter,
