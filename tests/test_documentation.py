@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from raysweep.cli import app
 from raysweep.document import Document
 from raysweep.schema import ComparingSweep
 from raysweep.sweepfile import check_sweep
+from raysweep.zoo import COLLECTIONS
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,6 +34,15 @@ def test_every_key_and_choice_of_a_sweep_file_is_documented() -> None:
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     written = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]+)`", text))))
     assert keys(ComparingSweep.model_json_schema(by_alias=True)) <= written
+
+
+def test_every_network_and_data_set_of_the_zoo_is_documented() -> None:
+    text = (ROOT / "docs" / "sweep-file.md").read_text(encoding="utf-8")
+    for name in COLLECTIONS:
+        collection = import_module(f"raysweep.zoo.{name}")
+        (networks,) = re.findall(rf"`{name}` \((.*?)\)", text)
+        assert {f"`{network}`" for network in collection.MODELS} <= set(re.findall("`[a-z_]+`", networks))
+        assert all(f"`zoo://{name}/{data}`" in text for data in collection.DATA)
 
 
 def test_the_readmes_own_sweep_file_holds() -> None:

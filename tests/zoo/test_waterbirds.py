@@ -16,6 +16,7 @@ from torch import nn
 from raysweep.errors import InputError
 from raysweep.zoo import resolve_data, resolve_model
 from raysweep.zoo.parts import loaded
+from raysweep.zoo.pgd import Attack
 from raysweep.zoo.waterbirds import FOLDER, MODELS
 from raysweep.zoo.waterbirds.composites import STRIPS, Composites, compose, scenes
 from raysweep.zoo.waterbirds.networks import BACKGROUNDS, BIRDS
@@ -100,8 +101,8 @@ def test_batches_of_group_dro_have_as_many_of_a_rare_group() -> None:
     groups = torch.tensor([0] * 950 + [1] * 50 + [2] * 50 + [3] * 950)
     random = torch.Generator().manual_seed(0)
     counts = [
-        groups[drawn(groups, Schedule(1, 1, robust=robust, batch=4000), random)].bincount(minlength=4)
-        for robust in (0.01, 0.0)
+        groups[drawn(groups, Schedule(1, 1, group_step=step, batch=4000), random)].bincount(minlength=4)
+        for step in (0.01, 0.0)
     ]
     assert all(abs(count - 1000) < 150 for count in counts[0].tolist())
     assert counts[1][1] < 150
@@ -115,12 +116,13 @@ def test_images_are_mirrored_and_shifted_by_two_pixels_at_most() -> None:
     assert {column for _, column in places} == set(range(18, 23)) | set(range(9, 14))
 
 
-@pytest.mark.parametrize("robust", [0.0, 0.1])
-def test_training_learns_the_birds_of_a_painted_world(robust: float) -> None:
+@pytest.mark.parametrize("attack", [None, Attack(radius=0.25, steps=2)], ids=["as they are", "attacked"])
+@pytest.mark.parametrize("step", [0.0, 0.1])
+def test_training_learns_the_birds_of_a_painted_world(step: float, attack: Attack | None) -> None:
     images = made(agreeing=0.9)
     torch.manual_seed(0)
     net = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 2))
-    train(net, images, Schedule(1, 40, robust=robust, batch=40, lr=0.1))
+    train(net, images, Schedule(1, 40, group_step=step, batch=40, lr=0.1, attack=attack))
     assert min(accuracies(net, images)) == 1
 
 
@@ -167,6 +169,14 @@ def test_the_mean_loss_learns_backgrounds_and_the_worst_groups_loss_birds() -> N
     assert max(erm[1], erm[2]) < 0.6
     assert min(dro) > min(erm) + 0.3
     assert min(FIGURES["background"]["accuracy"]) > 0.97
+    assert max(FIGURES["erm_robust"]["accuracy"][1:3]) < 0.1
+    assert min(FIGURES["dro_robust"]["accuracy"]) > 0.8
+
+
+@pytest.mark.parametrize("loss", ["erm", "dro"])
+def test_adversarial_training_withstands_an_attack_that_the_regular_one_does_not(loss: str) -> None:
+    left = FIGURES["attacks"]["left"]
+    assert left[f"{loss}_robust"] > left[loss]
 
 
 def test_the_card_states_the_accuracies_of_every_group() -> None:

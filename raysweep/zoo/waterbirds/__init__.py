@@ -12,6 +12,8 @@ FOLDER = Path(__file__).parent
 MODELS = {
     "erm": ModelEntry(Classifier, FOLDER / "erm.safetensors", units=BIRDS),
     "dro": ModelEntry(Classifier, FOLDER / "dro.safetensors", units=BIRDS),
+    "erm_robust": ModelEntry(Classifier, FOLDER / "erm_robust.safetensors", units=BIRDS),
+    "dro_robust": ModelEntry(Classifier, FOLDER / "dro_robust.safetensors", units=BIRDS),
     "judge": ModelEntry(Judge, FOLDER / "judge.safetensors", units=BIRDS),
     "background": ModelEntry(Judge, FOLDER / "background.safetensors", units=BACKGROUNDS),
 }

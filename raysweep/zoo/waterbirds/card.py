@@ -15,7 +15,8 @@ from raysweep.zoo.waterbirds.supervised import GROUPS
 
 COLUMNS, ENLARGE = 16, 2
 WORDS = ("land bird on land", "land bird on water", "water bird on land", "water bird on water")
-LEARNS = {"erm": "birds", "dro": "birds", "judge": "birds", "background": "backgrounds"}
+PROBED = ("erm", "dro", "erm_robust", "dro_robust")
+LEARNS = {**dict.fromkeys((*PROBED, "judge"), "birds"), "background": "backgrounds"}
 
 CARD = """# Waterbirds in the zoo
 
@@ -48,19 +49,22 @@ how well it would name other birds.
 ## Networks
 
 `erm` and `dro` are one architecture, with the same images, seed and schedule: `erm` lowers the mean loss, `dro` the
-worst group's (group DRO, η = {dro[robust]}, batches with as many of each group; `supervised.py`). `judge`, of another
-architecture, learnt birds where the background says nothing, and `background` learnt backgrounds, whatever bird is
-there; no image is in two rows of the table above. Share of images named rightly:
+worst group's (group DRO, η = {dro[group_step]}, batches with as many of each group; `supervised.py`). `erm_robust` and
+`dro_robust` are the same again, trained on images that PGD moved by up to {attacks[radius]} in L2, in
+{attacks[training_steps]} steps. `judge`, of another architecture, learnt birds where the background says nothing, and
+`background` learnt backgrounds, whatever bird is there; no image is in two rows of the table above. Share of images
+named rightly, and of the {attacks[images]} of the test those that are named rightly still after each of
+{attacks[restarts]} attacks of {attacks[steps]} steps:
 
-| | learns | {words} | images | seed | epochs | CPU seconds | parameters | multiply-adds |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| | learns | {words} | attacked | images | seed | epochs | CPU seconds | parameters | multiply-adds |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 {networks}
 
 Where there is no bird at all, DRO and the judge go by the background too. Share of {bare[images]} bare backgrounds of
 each kind that are named a water bird:
 
-| | erm | dro | judge |
-| --- | --- | --- | --- |
+| | {barely} |
+| --- | --- | --- | --- | --- | --- |
 {bare_rows}
 
 ## Licences
@@ -83,7 +87,9 @@ def write_card(figures: dict[str, Any], file: Path) -> None:
         water=len(BIRDS[1].split()),
         ground=len(PHOTOGRAPHS[0]),
         sea=len(PHOTOGRAPHS[1]),
+        attacks=figures["attacks"],
         bare=figures["bare"],
+        barely=" | ".join((*PROBED, "judge")),
         bare_rows="\n".join(
             f"| {name} | " + " | ".join(f"{share:.1%}" for share in figures["bare"][name].values()) + " |"
             for name in ("land", "water")
@@ -91,7 +97,7 @@ def write_card(figures: dict[str, Any], file: Path) -> None:
         words=" | ".join(WORDS),
         judge_groups=counts.pop("judge"),
         **counts,
-        networks="\n".join(_network(name, figures[name]) for name in LEARNS),
+        networks="\n".join(_network(name, figures[name], figures["attacks"]["left"].get(name)) for name in LEARNS),
     )
     file.write_text(text, encoding="utf-8")
 
@@ -106,7 +112,8 @@ def draw_groups(images: Composites, file: Path) -> None:
     )
 
 
-def _network(name: str, row: dict[str, Any]) -> str:
+def _network(name: str, row: dict[str, Any], attacked: float | None) -> str:
     shares = " | ".join(f"{share:.1%}" for share in row["accuracy"])
     numbers = (row[key] for key in ("images", "seed", "epochs", "seconds", "parameters", "multiply_adds"))
-    return f"| {name} | {LEARNS[name]} | {shares} | " + " | ".join(f"{number:,}" for number in numbers) + " |"
+    left = "" if attacked is None else f"{attacked:.1%}"
+    return f"| {name} | {LEARNS[name]} | {shares} | {left} | " + " | ".join(f"{number:,}" for number in numbers) + " |"

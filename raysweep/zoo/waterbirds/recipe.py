@@ -17,9 +17,11 @@ import numpy as np
 import torch
 
 from raysweep.zoo.fashion.evaluation import multiply_adds
+from raysweep.zoo.images import Images
 from raysweep.zoo.parts import command_line, loaded, rebuild, save_weights
+from raysweep.zoo.pgd import Attack, accuracy_under
 from raysweep.zoo.waterbirds import FOLDER, MODELS
-from raysweep.zoo.waterbirds.card import draw_groups, write_card
+from raysweep.zoo.waterbirds.card import PROBED, draw_groups, write_card
 from raysweep.zoo.waterbirds.composites import STRIPS, Composites, compose, join, scenes
 from raysweep.zoo.waterbirds.networks import BACKGROUNDS, BIRDS, SIDE
 from raysweep.zoo.waterbirds.source import Pictures, read_birds, read_photographs
@@ -34,11 +36,16 @@ SPLITS = {  # strip, images, share of birds on their own background, seed
     "test": ("open", 600, 0.5, 4),
     "report": ("open", 4000, 0.5, 5),
 }
-BIRDS_LEARNT = Schedule(seed=11, epochs=8)
+ATTACK = Attack(radius=0.25, steps=3)
+STRONGER, RESTARTS, ATTACK_SEED = replace(ATTACK, steps=50), 5, 8
+MEAN = Schedule(seed=11, epochs=8)
+WORST = replace(MEAN, group_step=0.01)
 SCHEDULES = {
-    "erm": ("train", BIRDS_LEARNT),
-    "dro": ("train", replace(BIRDS_LEARNT, robust=0.01)),
-    "judge": ("judge", replace(BIRDS_LEARNT, seed=12, epochs=40)),
+    "erm": ("train", MEAN),
+    "dro": ("train", WORST),
+    "erm_robust": ("train", replace(MEAN, attack=ATTACK)),
+    "dro_robust": ("train", replace(WORST, attack=ATTACK)),
+    "judge": ("judge", replace(MEAN, seed=12, epochs=40)),
     "background": ("witness", Schedule(seed=13, epochs=10, names="background")),
 }
 
@@ -74,9 +81,18 @@ def make_bare(pictures: Rooms) -> dict[str, Any]:
     for name, photographs in zip(BACKGROUNDS, pictures[1], strict=True):
         x = scenes(photographs, "open", BARE, BARE_SEED).float() / 255
         with torch.no_grad():
-            called = {net: loaded(MODELS[net])(x).argmax(1) for net in ("erm", "dro", "judge")}
+            called = {net: loaded(MODELS[net])(x).argmax(1) for net in (*PROBED, "judge")}
         shares[name] = {net: float(birds.double().mean()) for net, birds in called.items()}
     return shares
+
+
+def make_attacks(pictures: Rooms) -> dict[str, Any]:
+    """What is left of the probed classifiers' accuracy on the test under a stronger attack than the training's."""
+    test = split(pictures, "test")
+    images = Images(test.x, test.bird)
+    left = {name: accuracy_under(STRONGER, loaded(MODELS[name]), images, RESTARTS, ATTACK_SEED) for name in PROBED}
+    settings = {"radius": STRONGER.radius, "steps": STRONGER.steps, "training_steps": ATTACK.steps}
+    return {**settings, "restarts": RESTARTS, "seed": ATTACK_SEED, "images": len(images), "left": left}
 
 
 def _trained(name: str) -> Callable[[Rooms], dict[str, Any]]:
@@ -92,7 +108,7 @@ def _trained(name: str) -> Callable[[Rooms], dict[str, Any]]:
             "epochs": schedule.epochs,
             "images": len(images),
             "seconds": round(seconds),
-            "robust": schedule.robust,
+            "group_step": schedule.group_step,
             "accuracy": accuracies(net, split(pictures, "report"), schedule.names),
             "test": accuracies(net, split(pictures, "test"), schedule.names),
             "parameters": sum(p.numel() for p in net.parameters()),
@@ -104,7 +120,7 @@ def _trained(name: str) -> Callable[[Rooms], dict[str, Any]]:
 
 
 PARTS: dict[str, Callable[[Rooms], dict[str, Any]]] = {"data": make_data}
-PARTS |= {name: _trained(name) for name in SCHEDULES} | {"bare": make_bare}
+PARTS |= {name: _trained(name) for name in SCHEDULES} | {"bare": make_bare, "attacks": make_attacks}
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
     q_g ← q_g exp(η ℓ_g), q ← q / Σ q,   loss = Σ_g q_g ℓ_g,   ℓ_g: the mean cross-entropy of group g in a batch
 
-The groups are bird × background. As in Sagawa et al.'s code, DRO's batches have as many of each group.
+The groups are bird × background. As in Sagawa et al.'s code, DRO's batches have as many of each group. With an attack,
+each batch is first moved away from its classes (`pgd.py`): adversarial training, of either loss.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from raysweep.zoo.pgd import Attack, perturb
 from raysweep.zoo.waterbirds.composites import Composites
 
 log = logging.getLogger(__name__)
@@ -23,15 +25,18 @@ GROUPS = 4
 
 @dataclass(frozen=True)
 class Schedule:
-    """One training; `robust` is η of group DRO (0: ERM), `names` what is learnt, bird or background."""
+    """One training; `group_step` is η of group DRO (0: ERM), `names` what is learnt, bird or background, and `attack`
+    moves images.
+    """
 
     seed: int
     epochs: int
-    robust: float = 0.0
+    group_step: float = 0.0
     names: str = "bird"
     batch: int = 128
     lr: float = 2e-3
     weight_decay: float = 5e-2
+    attack: Attack | None = None
 
 
 def train(net: nn.Module, images: Composites, schedule: Schedule) -> float:
@@ -45,12 +50,15 @@ def train(net: nn.Module, images: Composites, schedule: Schedule) -> float:
     weights = torch.full((GROUPS,), 1 / GROUPS)
     for step in range(steps):
         batch = images[drawn(images.group, schedule, random)]
+        x, y = augment(batch.pixels(), random), getattr(batch, schedule.names)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = net(augment(batch.pixels(), random))
-        losses = functional.cross_entropy(logits.float(), getattr(batch, schedule.names), reduction="none")
+            if schedule.attack is not None:
+                x = perturb(net, x, y, schedule.attack, random)
+            logits = net(x)
+        losses = functional.cross_entropy(logits.float(), y, reduction="none")
         loss = losses.mean()
-        if schedule.robust:
-            loss, weights = worst_group(losses, batch.group, weights, schedule.robust)
+        if schedule.group_step:
+            loss, weights = worst_group(losses, batch.group, weights, schedule.group_step)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -63,7 +71,7 @@ def train(net: nn.Module, images: Composites, schedule: Schedule) -> float:
 
 def drawn(groups: Tensor, schedule: Schedule, random: torch.Generator) -> Tensor:
     """A batch's places in groups [N], [B]: any alike, or, of group DRO, those of each group together as often."""
-    if not schedule.robust:
+    if not schedule.group_step:
         return torch.randint(len(groups), (schedule.batch,), generator=random)
     rare = 1 / groups.bincount(minlength=GROUPS)[groups]
     return torch.multinomial(rare, schedule.batch, replacement=True, generator=random)
