@@ -385,7 +385,7 @@ def test_the_shipped_sweep_files_hold(jobs: Path) -> None:
         "probegan-fashion": 10,
         "probegan-fashion-smoke": 2,
         "probegan-marker": 24,
-        "probegan-spurious": 12,
+        "probegan-spurious": 6,
         "quickstart": 27,
         "rde-fashion": 16,
         "rde-magnitude-phase": 5,
