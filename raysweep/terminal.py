@@ -141,7 +141,7 @@ class Progress:
                 self.say(self._line(trial))
 
     def _line(self, trial: Trial) -> str:
-        done = f"{self._tally.ended}/{self._trials}" if self._trials else str(self._tally.ended)
+        done = f"{self._tally.ended}/{self._all}" if self._trials else str(self._tally.ended)
         score = f"  {trial.objective.value:.4g}" if trial.objective else ""
         reason = f"  ({trial.reason})" if trial.reason else ""
         return f"[{done}] trial {trial.number} {trial.state}{score}  {configured(trial.config)}{reason}"
@@ -150,7 +150,7 @@ class Progress:
         """What the terminal shows now; called from rich's own thread, so it reads counts and no ledger."""
         now, tally = time.monotonic(), self._tally
         table = Table.grid(padding=(0, 2))
-        counted = f"{tally.ended} of {self._trials}" if self._trials else str(tally.ended)
+        counted = f"{tally.ended} of {self._all}" if self._trials else str(tally.ended)
         table.add_row("trials", f"{counted} ended, {tally.planned - tally.ended} in flight")
         if best := tally.best:
             table.add_row("best so far", f"{_value(best):.4g}   trial {best.number}   {configured(best.config)}")
@@ -158,6 +158,11 @@ class Progress:
         left = self._seconds_left(now)
         table.add_row("time", _clock(now - self._began) + (f", about {_clock(left)} left" if left > 0 else ""))
         return table
+
+    @property
+    def _all(self) -> int:
+        """Trials that there will be; those of an earlier session may lie outside of what is searched now."""
+        return max(self._trials or 0, self._tally.planned)
 
     def _seconds_left(self, now: float) -> float:
         """As foretold at the latest milestone, less the time since; 0 when nothing can be said."""

@@ -145,6 +145,16 @@ def test_a_file_gets_one_plain_line_for_each_trial_that_ends(
     ]
 
 
+def test_trials_outside_of_what_is_searched_now_are_among_all(tmp_path: Path, begin: Begin) -> None:
+    with (tmp_path / "out").open("w") as out, Progress(out, {"trials": 1, "row_steps": 1000}, 10) as progress:
+        sweep = begin(progress.on_event)
+        for number in (0, 1, 2):
+            sweep.start(number)
+        sweep.score(2, 0.5)
+        sweep.end(2)
+    assert (tmp_path / "out").read_text().startswith("[1/3] trial 2 done")
+
+
 def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
     screen: Screen, monkeypatch: pytest.MonkeyPatch, begin: Begin
 ) -> None:
