@@ -143,6 +143,7 @@ def run(
 @app.command()
 def check(file: Path, storage: Storage = STORAGE, set_: Overrides = None, as_json: Json = False) -> None:
     """Check a sweep file whole and say what it would run."""
+    from raysweep.engine.agreement import describe_data
     from raysweep.forecast import forecast, planned
     from raysweep.preflight import check_source, check_workloads, describe_objectives, located
     from raysweep.sweepfile import load_sweep
@@ -154,8 +155,9 @@ def check(file: Path, storage: Storage = STORAGE, set_: Overrides = None, as_jso
     if as_json:
         print(json.dumps(forecast(loaded.sweep, workloads), indent=2))
         return
-    for line in describe_objectives(next(iter(workloads.values()))):
-        print(line)
+    one = next(iter(workloads.values()))
+    for line in (describe_data(one), *describe_objectives(one)):
+        print(line, flush=True)
     print_plan(planned(loaded.sweep))
     print_estimate(forecast(loaded.sweep, workloads, partial(print, flush=True)))
 

@@ -80,10 +80,11 @@ def run_prepared(
 ) -> SweepResult:
     """Run a sweep that passed its checks; see `run`."""
     from raysweep.cluster.runtime import ray_runtime
+    from raysweep.engine.agreement import describe_data
 
     say = notify or (lambda line: None)
     sweep, folder = prepared.sweep, prepared.folder
-    for line in describe_objectives(prepared.workload):
+    for line in (describe_data(prepared.workload), *describe_objectives(prepared.workload)):
         say(line)
     ledger = Ledger()
     recorders: list[Recorder] = []

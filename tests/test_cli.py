@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,7 +38,8 @@ def test_a_run_with_json_prints_json_alone_and_its_progress_on_standard_error(
     ran: subprocess.CompletedProcess[str],
 ) -> None:
     assert json.loads(ran.stdout)["number"] == 0
-    features, numerics, noticed, ended = ran.stderr.splitlines()
+    data, features, numerics, noticed, ended = ran.stderr.splitlines()
+    assert re.fullmatch(r"data: 10000 images \[1, 28, 28\] from 0 to 1; the classifier names \d\d of 64 as .*", data)
     assert features.startswith("response_fd: Fréchet distance in 1-D")
     assert numerics.startswith("numerics: ")
     assert noticed == "noticed: a silent node after 10 s, a silent host after 30 s, a step that hangs after 600 s"
