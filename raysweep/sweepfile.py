@@ -152,7 +152,7 @@ def check_sweep(document: Document, folder: Path) -> SweepFile:
 def _names(method: Any) -> tuple[str, ...]:
     """What methods are called that do not hold themselves."""
     choice = method.get("choice") if isinstance(method, dict) else None
-    return tuple(map(str, choice)) if isinstance(choice, dict) else ()
+    return tuple(map(str, choice)) if isinstance(choice, (dict, list)) else ()
 
 
 def space_errors(space: Any, methods: Sequence[str] = (), key: str = "space") -> list[InputError]:

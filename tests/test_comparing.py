@@ -52,6 +52,13 @@ def checked(**changed: Any) -> SweepFile:
     return file
 
 
+def test_of_a_list_of_methods_only_what_is_wrong_is_told_and_not_the_space_below_them() -> None:
+    with pytest.raises(InputError) as caught:
+        checked(method={"choice": ["lrp", "sensitivty"]}, space={"lrp": {"alpha": 2}})
+    found = "method.choice.sensitivty.name: no such choice (found 'sensitivty'). Did you mean 'sensitivity'?"
+    assert str(caught.value) == found
+
+
 def test_each_method_has_its_own_part_of_the_space_and_the_networks_that_it_works_with() -> None:
     parts = checked().of_methods
     assert {name: one.single.space for name, one in parts.items()} == {
