@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import sys
 import traceback
@@ -22,6 +23,13 @@ _brought: set[str] = set()
 def is_callable_name(source: str) -> bool:
     """Whether `source` reads as `module:callable`."""
     return _CALLABLE.fullmatch(source) is not None
+
+
+def is_module(name: str, folder: Path) -> bool:
+    """Whether the part of `name` before its first dot is a module that could be imported; nothing is."""
+    first = name.partition(".")[0]
+    beside = (folder / f"{first}.py").is_file() or (folder / first).is_dir()
+    return beside or importlib.util.find_spec(first) is not None
 
 
 def locate(source: str, *, folder: Path | None, key: str) -> Path:
@@ -75,7 +83,7 @@ def call(source: str, *, folder: Path | None, key: str, args: dict[str, Any] | N
         InputError: no such module, no such name in it, not callable, or it raised; the message says where.
     """
     with importing(folder):
-        function = _resolve(source, key)
+        function = _resolve(source, key, folder)
         try:
             return function(**(args or {}))
         except InputError:
@@ -84,12 +92,15 @@ def call(source: str, *, folder: Path | None, key: str, args: dict[str, Any] | N
             raise InputError("must run without an error", key=key, value=source, suggestion=_blame(error)) from error
 
 
-def _resolve(source: str, key: str) -> Callable[..., Any]:
+def _resolve(source: str, key: str, folder: Path | None) -> Callable[..., Any]:
     module_name, _, path = source.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:
-        raise InputError("must name a module that imports", key=key, value=source, suggestion=_blame(error)) from error
+        hint = _blame(error)
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+            hint += _sought(module_name, path, folder)
+        raise InputError("must name a module that imports", key=key, value=source, suggestion=hint) from error
     for name in path.split("."):
         if not hasattr(found, name):
             close = nearest(name, [known for known in dir(found) if not known.startswith("_")])
@@ -99,6 +110,15 @@ def _resolve(source: str, key: str) -> Callable[..., Any]:
     if not callable(found):
         raise InputError("must name a callable", key=key, value=source, suggestion=f"It is a {type(found).__name__}")
     return found  # type: ignore[no-any-return]
+
+
+def _sought(module: str, path: str, folder: Path | None) -> str:
+    """Where a module that is not there was sought, and the one in that place that looks like it."""
+    if module.endswith(".py"):
+        return f". Write {module.removesuffix('.py')}:{path}"
+    here = (folder or Path.cwd()).resolve()
+    close = nearest(module, [file.stem for file in here.glob("*.py")])
+    return f". Did you mean '{close}:{path}'?" if close else f". There is no {module.replace('.', '/')}.py in {here}"
 
 
 def _forget_namesakes(here: Path) -> None:

@@ -78,11 +78,16 @@ def test_the_path_is_restored_after_an_error_in_the_block(tmp_path: Path) -> Non
         ("beside_d:number", "k: must name a callable (found 'beside_d:number'). It is a int"),
         ("beside_d:build", "k: must run without an error (found 'beside_d:build'). ValueError: no (beside_d.py:4)"),
         ("broken_d:f", "k: must name a module that imports (found 'broken_d:f'). ZeroDivisionError"),
+        ("besides_d:build", "No module named 'besides_d'. Did you mean 'beside_d:build'?"),
+        ("beside_d.py:build", "'beside_d' is not a package. Write beside_d:build"),
+        ("nets.small_d:f", "No module named 'nets'. There is no nets/small_d.py in "),
+        ("importing_d:f", "No module named 'absent_d' (importing_d.py:1)"),
     ],
 )
 def test_what_cannot_be_called_is_refused_with_the_place(tmp_path: Path, source: str, message: str) -> None:
     (tmp_path / "beside_d.py").write_text("number = 1\n\ndef build():\n    raise ValueError('no')\n")
     (tmp_path / "broken_d.py").write_text("1 / 0\n")
+    (tmp_path / "importing_d.py").write_text("import absent_d\n")
     with pytest.raises(InputError) as caught:
         call(source, folder=tmp_path, key="k")
     assert message in str(caught.value)

@@ -18,7 +18,7 @@ from raysweep.models.inception import InceptionFID, is_inception_file
 from raysweep.models.model import Model, ModelSource, fingerprint, freeze, source_of
 from raysweep.models.torchscript import SUFFIXES, TRUST, load_torchscript
 from raysweep.models.weights import load_weights, refuse_pickled
-from raysweep.sources import call, is_callable_name, locate
+from raysweep.sources import call, is_callable_name, is_module, locate
 from raysweep.zoo import SCHEME, resolve_model
 
 KINDS = "zoo://collection/name, module:callable (with weights: file.safetensors), or a TorchScript file"
@@ -40,6 +40,7 @@ def load_model(source: ModelSource, *, key: str, folder: Path | None = None, gen
         raise InputError(f"trust must be {TRUST} or left out", key=f"{key}.trust", value=source.trust)
     if source.latent is not None and source.latent < 1:
         raise InputError("latent must be at least 1", key=f"{key}.latent", value=source.latent)
+    _refuse_dotted(source, key, folder)
     _refuse_unused(source, key, generator)
     if source.source.startswith(SCHEME):
         model = _from_zoo(source, key, generator)
@@ -52,6 +53,15 @@ def load_model(source: ModelSource, *, key: str, folder: Path | None = None, gen
     if generator and model.latent is None:
         model = replace(model, latent=_infer_latent(model.module, key))
     return model
+
+
+def _refuse_dotted(source: ModelSource, key: str, folder: Path | None) -> None:
+    """`module.callable`, as other tools write it, would be taken for a file, with which weights have no use."""
+    place, (module, _, name) = folder or Path.cwd(), source.source.rpartition(".")
+    file = (place / source.source).exists() or f".{name}" in (*SUFFIXES, ".safetensors")
+    if is_callable_name(f"{module}:{name}") and not file and is_module(module, place):
+        rule, hint = "must be module:callable, or a file that exists", f"Write {module}:{name}"
+        raise InputError(rule, key=key, value=source.source, suggestion=hint)
 
 
 def _refuse_unused(source: ModelSource, key: str, generator: bool) -> None:

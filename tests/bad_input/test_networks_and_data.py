@@ -95,7 +95,7 @@ def test_weights_that_do_not_fit(changed: Refusal, old: str, new: str, message: 
             "nets:generator",
             "nest:generator",
             "5: models.generator: must name a module that imports (found 'nest:generator'). "
-            "ModuleNotFoundError: No module named 'nest'",
+            "ModuleNotFoundError: No module named 'nest'. Did you mean 'nets:generator'?",
         ),
         (
             "nets:generator",

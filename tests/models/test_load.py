@@ -139,6 +139,20 @@ def test_what_cannot_be_loaded_is_refused(folder: Path, source: str, options: di
     assert message in refusal(folder, source, **options)
 
 
+@pytest.mark.parametrize(("source", "hint"), [("nets_l.classifier", "nets_l:classifier"), ("torch.nn.X", "torch.nn:X")])
+def test_a_dot_in_place_of_the_colon_is_told_of_and_not_the_weights_beside_it(
+    folder: Path, source: str, hint: str
+) -> None:
+    message = refusal(folder, source, weights="net.safetensors")
+    rule = "must be module:callable, or a file that exists"
+    assert message == f"models.net: {rule} (found '{source}'). Write {hint}"
+
+
+@pytest.mark.parametrize("source", ["nets_l.pt", "net.onnx"])
+def test_a_file_that_is_not_there_is_no_callable(folder: Path, source: str) -> None:
+    assert "must be a file or folder that exists" in refusal(folder, source)
+
+
 def test_weights_alone_are_refused_as_a_network(folder: Path) -> None:
     save_file({"a": torch.zeros(1)}, folder / "net.safetensors")
     message = refusal(folder, "net.safetensors")
