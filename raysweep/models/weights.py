@@ -43,11 +43,27 @@ def load_weights(module: nn.Module, path: Path, *, key: str) -> None:
         raise InputError(rule, key=key, value=path.name, suggestion=str(error).splitlines()[0]) from error
     wanted = module.state_dict()
     problems = _missing(wanted, given) + _unexpected(wanted, given) + _misshapen(wanted, given)
+    if problems and (prefix := _prefix(wanted, given)):
+        rule = f"weights must have the names that {type(module).__name__} has"
+        cut = f"{{name[{len(prefix)}:]: tensor for name, tensor in state.items()}}"
+        hint = f"Take '{prefix}' off every name in the file: state = {cut}"
+        raise InputError(rule, key=key, value=f"{path.name}: {min(given)}", suggestion=hint)
     if problems:
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         hint = "; ".join(problems[:_SHOWN] + more)
         raise InputError(f"weights must fit {type(module).__name__}", key=key, value=path.name, suggestion=hint)
     module.load_state_dict(given, strict=False)
+
+
+def _prefix(wanted: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> str | None:
+    """What stands before every name in the file, which fits without it: a wrapper's, as `module.` of DataParallel."""
+    last = next(reversed(wanted), "")
+    for name in given:
+        prefix = name.removesuffix(last)
+        if last and prefix not in (name, "") and all(one.startswith(prefix) for one in given):
+            bare = {one.removeprefix(prefix): tensor for one, tensor in given.items()}
+            return None if _missing(wanted, bare) + _unexpected(wanted, bare) + _misshapen(wanted, bare) else prefix
+    return None
 
 
 def _missing(wanted: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> list[str]:

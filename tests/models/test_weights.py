@@ -50,6 +50,27 @@ def test_missing_unexpected_and_misshapen_weights_are_named_with_their_shapes(tm
     assert "2.weight is [5, 3] in the file, [2, 3] in the network" in message
 
 
+@pytest.mark.parametrize("prefix", ["module.", "net.model."])
+def test_weights_of_a_network_in_a_wrapper_are_refused_with_what_to_take_off(tmp_path: Path, prefix: str) -> None:
+    save_file({f"{prefix}{name}": value for name, value in net().state_dict().items()}, tmp_path / "w.safetensors")
+    with pytest.raises(InputError) as caught:
+        load_weights(net(), tmp_path / "w.safetensors", key="k")
+    assert str(caught.value).startswith(
+        "k: weights must have the names that Sequential has "
+        f"(found 'w.safetensors: {prefix}0.bias'). Take '{prefix}' off every name in the file: "
+    )
+    state = load_file(tmp_path / "w.safetensors")
+    bare = {name[len(prefix) :]: tensor for name, tensor in state.items()}
+    assert f"name[{len(prefix)}:]" in str(caught.value)
+    save_file(bare, tmp_path / "w.safetensors")
+    load_weights(net(), tmp_path / "w.safetensors", key="k")
+
+
+def test_a_prefix_is_not_told_of_where_the_rest_does_not_fit(tmp_path: Path) -> None:
+    save_file({"module.0.bias": torch.zeros(3), "module.2.bias": torch.zeros(2)}, tmp_path / "w.safetensors")
+    assert "is missing" in refusal(tmp_path / "w.safetensors")
+
+
 def test_many_misfits_are_counted(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors")
     assert refusal(tmp_path / "w.safetensors").endswith("and 5 more")
