@@ -184,7 +184,9 @@ def _media_of(x: np.ndarray, key: str) -> str:
 
 def _labels(y: np.ndarray, samples: int, key: str) -> np.ndarray:
     if not np.issubdtype(y.dtype, np.integer):
-        raise InputError("y must hold integers, one class index a sample", key=key, value=str(y.dtype))
+        named = "Save names as indices: classes, y = np.unique(y, return_inverse=True)"
+        hint = named if y.dtype.kind == "U" else None
+        raise InputError("y must hold integers, one class index a sample", key=key, value=str(y.dtype), suggestion=hint)
     if y.shape != (samples,):
         raise InputError(f"y must hold one label for each of the {samples} samples of x", key=key, value=list(y.shape))
     return y.astype(np.int64)

@@ -107,6 +107,7 @@ def test_x_that_holds_no_samples_is_refused(x: np.ndarray, rule: str) -> None:
     [
         ([0, 1], None, "one label for each of the 3 samples of x (found [2])"),
         ([0.0, 1.0, 1.0], None, "y must hold integers, one class index a sample (found 'float64')"),
+        (["a", "b", "a"], None, "(found '<U1'). Save names as indices: classes, y = np.unique(y, return_inverse=True)"),
         ([0, 1, 2], ["a", "b"], "labels must lie between 0 and 1, as there are 2 classes (found [0, 2])"),
         ([0, -1, 1], ["a", "b"], "labels must lie between 0 and 1, as there are 2 classes (found [-1, 1])"),
     ],
