@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import uuid
 from collections.abc import Callable, Container, Sequence
 from importlib.metadata import version
@@ -25,6 +26,7 @@ from raysweep.search.space import METHOD
 
 CHOICE = f"{METHOD}.choice."
 """Before the name of each method that a sweep compares."""
+_HASH = re.compile("[0-9a-f]{64}")
 FINER = ("bfloat16", "float32", "float64")
 
 
@@ -142,10 +144,21 @@ def refuse_another(ledger: Ledger, identity: dict[str, Any], prepared: Prepared)
     for method, key in sorted({*known, *found}):
         was, now = known.get((method, key)), found.get((method, key))
         if was != now:
-            rule = f"differs from what the sweep '{prepared.sweep.name}' was started with ({was})"
             where = method if key == METHOD and method else key
-            error = SweepConflict(rule, key=where, value=now, suggestion="Give the sweep another name")
-            raise prepared.file.located(error)
+            raise prepared.file.located(_conflict(where, was, now, prepared.sweep.name))
+
+
+def _conflict(key: str, was: Any, now: Any, name: str) -> SweepConflict:
+    """What differs, of a mapping its first key that does; of networks and data, known by a hash, what it is made of."""
+    while isinstance(was, dict) and isinstance(now, dict):
+        part = min(part for part in {*was, *now} if was.get(part) != now.get(part))
+        key, was, now = f"{key}.{part}", was.get(part), now.get(part)
+    rule = f"differs from what the sweep '{name}' was started with"
+    hint = "Give the sweep another name"
+    if not all(isinstance(one, str) and _HASH.fullmatch(one) for one in (was, now)):
+        return SweepConflict(f"{rule} ({was})", key=key, value=now, suggestion=hint)
+    made_of = "weights, args, or the code of its module" if key.startswith("models.") else "samples, labels or classes"
+    return SweepConflict(f"{rule}: other {made_of}", key=key, suggestion=f"{hint}, or take the change back")
 
 
 def given_numerics(sweep: Sweep) -> dict[str, Any]:

@@ -215,14 +215,16 @@ def test_a_method_may_join_and_not_leave(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "key"),
+    ("changed", "key", "said"),
     [
-        ("method.choice.lrp.bias=ignore", "method.choice.lrp"),
-        ("models.classifier=zoo://fashion/regular", "models.classifier"),
-        ("seed=1", "seed"),
+        ("method.choice.lrp.bias=ignore", "method.choice.lrp.bias", "was started with (absorb) (found 'ignore')"),
+        ("models.classifier=zoo://fashion/regular", "models.classifier", ": other weights, args, or the code of its m"),
+        ("data=zoo://fashion/seen", "data", "started with: other samples, labels or classes. Give"),
+        ("seed=1", "seed", "was started with (0) (found 1). Give the sweep another name"),
     ],
 )
-def test_a_method_that_changed_is_another_sweep(folder: Path, changed: str, key: str) -> None:
+def test_a_method_that_changed_is_another_sweep(folder: Path, changed: str, key: str, said: str) -> None:
     with pytest.raises(SweepConflict) as refused:
         run(folder / "sweep.yaml", storage=folder, overrides=[changed])
     assert refused.value.key == key
+    assert said in str(refused.value)
