@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from raysweep.data.load import load_data
 from raysweep.record.explanations import write_explanations
@@ -75,6 +77,19 @@ def test_best_median_and_worst_stand_side_by_side_with_their_pictures(folder: Pa
     assert cards == [("C1", "Best", "0"), ("C2", "Median", "13"), ("C3", "Worst", "26")]
     assert text.count('<img class="sheet" src="data:image/png;base64,') == 3
     assert "90 %" in text
+
+
+@pytest.mark.parametrize(("wide", "columns"), [(1, 10), (2, 5)])
+def test_images_beside_their_heat_maps_take_as_much_room_as_two_images(tmp_path: Path, wide: int, columns: int) -> None:
+    for number in range(2):
+        made = {"explanation": np.zeros((10, 3, 8, 8 * wide), np.float32)}
+        write_explanations(tmp_path / f"explanations/{number}.safetensors", made)
+    text = _report(tmp_path, tmp_path / "r.html", _trials()[:2])
+    found = re.search(r'<img class="sheet" src="data:image/png;base64,([^"]+)', text)
+    assert found is not None
+    width, height = Image.open(io.BytesIO(base64.b64decode(found[1]))).size
+    rows, cell = 10 // columns, (width - 4) // columns - 4
+    assert (width - 4, height) == (columns * (cell + 4), 4 + rows * (cell // wide + 4))
 
 
 def test_the_best_is_shown_at_every_step_count_that_it_was_scored_at(folder: Path, tmp_path: Path) -> None:

@@ -162,7 +162,10 @@ def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
         shown = min(len(explanations), most)
         if len(choices) == 1 and shown > choices[0]:
             shown -= shown % choices[0]
-        columns = min(choices, key=lambda c: (-shown % c, abs(c - 8)))  # a full last row
+        across = round(explanations.shape[-1] / explanations.shape[-2]) if sweep.media == "image" else 1
+        if across > 1:  # an image beside its heat map
+            choices = range(-(-choices.start // across), choices[-1] // across + 1)
+        columns = min(choices, key=lambda c: (-shown % c, abs(c - 8 / max(1, across))))  # a full last row
         picture = draw_sheet(explanations, sweep.media, limit=shown, columns=columns, cell=60, paper=_CLEAR)
         sheet = _data_uri("image/png", _png(picture))
         sounds = _sounds(sweep, tensors)
