@@ -20,7 +20,7 @@ from raysweep.record.journal import read_events
 from raysweep.record.ledger import Ledger
 from raysweep.record.occupancy import mean_occupancy
 from raysweep.record.sharing import present
-from raysweep.record.trial import Trial
+from raysweep.record.trial import ENDED, Trial
 from raysweep.search.space import METHOD
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ class SweepResult:
             return None
         sure = self.probability.get(best.number)
         found = {**best.to_json(), "margin": self.margin, "probability_best": sure, "oracle": self.oracle}
+        found["unfinished"] = sum(trial.state not in ENDED for trial in self.ledger.trials.values())
         if len(self.objective_names) > 1:
             found["prefer"] = (self.ledger.sweep or {}).get("prefer", KNEE)
             found["pareto"] = [trial.to_json() for trial in self.pareto]

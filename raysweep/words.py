@@ -67,6 +67,8 @@ def print_winner(found: dict[str, Any], objectives: list[str]) -> None:
     """Print what `best --json` has."""
     print(f"best: trial {found['number']}   {configured(found['config'])}")
     print(f"  {objectives[0]} {measured(found)} (95 % interval)")
+    if unfinished := found.get("unfinished"):
+        print(f"  so far: {unfinished} more {'trial has' if unfinished == 1 else 'trials have'} started and not ended")
     if found.get("oracle"):
         print("  an oracle: real samples of the target class were looked at")
     if found.get("prefer") == KNEE:

@@ -38,6 +38,24 @@ def test_the_winner_is_the_best_with_a_probability(result: SweepResult) -> None:
     assert result.summary()["best.probability"] == 1.0
 
 
+def test_a_winner_of_a_sweep_that_was_interrupted_is_the_best_so_far(
+    result: SweepResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = result.best_json()
+    ledger = Ledger()
+    with Journal(result.folder, ledger.apply) as journal:
+        for number in (2, 3):
+            journal.append("planned", number=number, key=f"k{number}", config={"lr": 1.0 + number}, target=5)
+    part = SweepResult("mine", result.folder, ledger).best_json()
+    assert whole is not None
+    assert part is not None
+    assert (whole["unfinished"], part["unfinished"]) == (0, 2)
+    print_winner(whole, ["response_fd"])
+    assert "so far" not in capsys.readouterr().out
+    print_winner(part, ["response_fd"])
+    assert "  so far: 2 more trials have started and not ended\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("method", "objective"), [("probegan", "feature_fd"), ("probegan_oracle", "seen_fd")])
 def test_a_winner_that_was_found_by_the_target_s_real_samples_is_called_an_oracle(
     result: SweepResult, capsys: pytest.CaptureFixture[str], method: str, objective: str
