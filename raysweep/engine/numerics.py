@@ -82,7 +82,7 @@ class Choice:
     untimed: str | None = None
 
     def __str__(self) -> str:
-        chosen = f"{self.precision}, lanes of {self.slots} rows"
+        chosen = f"{self.precision}, lanes of {self.slots} row{'s' * (self.slots != 1)}"
         each = f"not timed: {self.untimed}"
         if self.seconds:
             each = f"{in_words(self.seconds[self.precision, self.slots])} a row-step"

@@ -167,6 +167,7 @@ def test_where_nothing_can_be_timed_the_reason_is_said_and_no_number(make: Make)
     assert choice.untimed == "TypeError: not in bfloat16"
     assert str(choice) == "numerics: bfloat16, lanes of 4 rows (not timed: TypeError: not in bfloat16)"
     assert choice.plain()["seconds_per_row_step"] == []
+    assert str(replace(choice, slots=1)).startswith("numerics: bfloat16, lanes of 1 row (")
 
 
 def training(make: Make) -> Workload:
