@@ -90,6 +90,10 @@ class Document:
             if path[:depth] in self._overrides:
                 error.file = f"{self.file} with --set {self._overrides[path[:depth]]}"
                 return error
+        for given, text in self._overrides.items():
+            if path and path not in self.lines and given[: len(path)] == path:  # what an override made on its way
+                error.file = f"{self.file} with --set {text}"
+                return error
         while path and path not in self.lines:
             path = path[:-1]
         error.line = self.lines.get(path)

@@ -184,6 +184,10 @@ def test_an_error_about_what_was_set_names_the_override_instead_of_a_line(overri
     assert located("space.lr", override, value=3) == f"f.yaml with --set {override}: space.lr: is wrong (found 3)"
 
 
+def test_an_error_about_a_mapping_that_an_override_made_names_the_override() -> None:
+    assert located("spaec", "spaec.lr.choice=[3]") == "f.yaml with --set spaec.lr.choice=[3]: spaec: is wrong"
+
+
 def test_an_override_beside_the_wrong_value_is_not_blamed() -> None:
     assert located("space.lr", "space.lr.choice.0=3", value=0).startswith("f.yaml:9: ")
     assert located("name", "examples=3") == "f.yaml:1: name: is wrong"
