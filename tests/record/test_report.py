@@ -79,7 +79,7 @@ def test_best_median_and_worst_stand_side_by_side_with_their_pictures(folder: Pa
     assert "90 %" in text
 
 
-@pytest.mark.parametrize(("wide", "columns"), [(1, 10), (2, 5)])
+@pytest.mark.parametrize(("wide", "columns"), [(1, 10), (2, 5), (20, 1)])
 def test_images_beside_their_heat_maps_take_as_much_room_as_two_images(tmp_path: Path, wide: int, columns: int) -> None:
     for number in range(2):
         made = {"explanation": np.zeros((10, 3, 8, 8 * wide), np.float32)}

@@ -158,14 +158,15 @@ def _card(sweep: ReportInput, trial: Trial, role: str) -> dict[str, Any]:
     sheet, sounds = None, {}
     shown = 0
     if tensors is not None and explanations is not None:
-        most, choices = _SHEETS.get("classes" if "classes" in tensors else sweep.media, (12, range(3, 4)))
+        kind = "classes" if "classes" in tensors else sweep.media
+        most, choices = _SHEETS.get(kind, (12, range(3, 4)))
         shown = min(len(explanations), most)
         if len(choices) == 1 and shown > choices[0]:
             shown -= shown % choices[0]
-        across = round(explanations.shape[-1] / explanations.shape[-2]) if sweep.media == "image" else 1
-        if across > 1:  # an image beside its heat map
-            choices = range(-(-choices.start // across), choices[-1] // across + 1)
-        columns = min(choices, key=lambda c: (-shown % c, abs(c - 8 / max(1, across))))  # a full last row
+        # how many images wide each is: 2, beside its heat map
+        across = max(1, explanations.shape[-1] // explanations.shape[-2]) if kind == "image" else 1
+        wished = [max(1, count // across) for count in choices]
+        columns = min(wished, key=lambda c: (-shown % c, abs(c - 8 / across)))  # a full last row
         picture = draw_sheet(explanations, sweep.media, limit=shown, columns=columns, cell=60, paper=_CLEAR)
         sheet = _data_uri("image/png", _png(picture))
         sounds = _sounds(sweep, tensors)
