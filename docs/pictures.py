@@ -40,8 +40,9 @@ INK, SOFT, PAPER = (31, 35, 40), (95, 107, 120), (255, 255, 255)
 COMPONENTS = {"patches": ("patches", "of 4 by 4"), "pixels": ("pixels", "")}
 PROBES = {
     "marker": {
-        "marker": "no block shown",
-        "marker-ten": "no block shown, weight 10",
+        "probegan-marker": "robust, weight 10",
+        "marker": "weight 1",
+        "marker-ten": "weight 10",
         "marker-shown": "block shown",
     },
     "spurious": {"probegan-spurious": "water bird", "probegan-spurious-land": "land bird"},

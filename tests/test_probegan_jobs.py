@@ -44,7 +44,7 @@ def test_the_precision_that_was_asked_for_is_recorded_with_every_trial(result: S
     assert "bfloat16" in write_best(result, storage / "best.yaml").read_text(encoding="utf-8")
 
 
-SHOWN = ("images=raysweep.zoo.fashion.block:images", "space.classifier=regular", "method=probegan_oracle")
+SHOWN = ("images=raysweep.zoo.fashion.block:images", "space.classifier=unmarked", "method=probegan_oracle")
 
 
 @pytest.mark.parametrize(
