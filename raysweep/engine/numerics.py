@@ -85,14 +85,17 @@ class Choice:
         chosen = f"{self.precision}, lanes of {self.slots} row{'s' * (self.slots != 1)}"
         each = f"not timed: {self.untimed}"
         if self.seconds:
-            each = f"{in_words(self.seconds[self.precision, self.slots])} a row-step"
+            each = f"{in_words(self.seconds[self.precision, self.slots])} a row-step where lanes are full"
         if self.agreement is None:
             return f"numerics: {chosen} ({each})"
         if not self.agreement.holds:
             return f"numerics: {chosen} ({each}); not bfloat16: {self.agreement}"
         other = "float32" if self.precision == "bfloat16" else "bfloat16"
-        found = [seconds for (precision, _), seconds in self.seconds.items() if precision == other]
-        beside = f", {other} {in_words(min(found)) if found else 'not timed'}" if self.seconds else ""
+        found = [(seconds, slots) for (precision, slots), seconds in self.seconds.items() if precision == other]
+        beside = f", {other} not timed" if self.seconds else ""
+        if found:
+            seconds, slots = min(found)
+            beside = f", {other} {in_words(seconds)}{f' in lanes of {slots}' * (slots != self.slots)}"
         return f"numerics: {chosen} ({each}{beside}); {self.agreement}"
 
     def plain(self) -> dict[str, Any]:

@@ -130,6 +130,15 @@ def test_both_precisions_are_timed_at_several_sizes_and_said(make: Make) -> None
     assert choice.plain()["text"].startswith(f"numerics: {choice.precision}, lanes of {choice.slots} rows")
 
 
+def test_of_the_other_precision_it_is_said_in_which_lanes_it_was_timed() -> None:
+    agreement = numerics.Agreement(0.999, 0.01)
+    seconds = {("float32", 16): 3e-4, ("bfloat16", 16): 2e-4, ("bfloat16", 8): 4e-4}
+    assert str(numerics.Choice("bfloat16", 8, seconds, agreement)).startswith(
+        "numerics: bfloat16, lanes of 8 rows (400 µs a row-step where lanes are full, float32 300 µs in lanes of 16);"
+    )
+    assert "full, float32 300 µs);" in str(numerics.Choice("bfloat16", 16, seconds, agreement))
+
+
 @pytest.mark.parametrize(
     ("seconds", "chosen"),
     [
