@@ -143,20 +143,19 @@ def run(
 @app.command()
 def check(file: Path, storage: Storage = STORAGE, set_: Overrides = None, as_json: Json = False) -> None:
     """Check a sweep file whole and say what it would run."""
-    from raysweep.engine.agreement import describe_data
     from raysweep.forecast import forecast, planned
-    from raysweep.preflight import check_source, check_workloads, describe_objectives, located
+    from raysweep.preflight import check_source, check_workloads, describe, located
     from raysweep.sweepfile import load_sweep
 
     loaded = load_sweep(file, set_ or [])
     with located(loaded):
         workloads = check_workloads(loaded)
         check_source(loaded.sweep.search.from_, storage)
+    described = describe(loaded, next(iter(workloads.values())))
     if as_json:
-        print(json.dumps(forecast(loaded.sweep, workloads), indent=2))
+        print(json.dumps({"described": list(described), **forecast(loaded.sweep, workloads)}, indent=2))
         return
-    one = next(iter(workloads.values()))
-    for line in (describe_data(one), *describe_objectives(one)):
+    for line in described:
         print(line, flush=True)
     print_plan(planned(loaded.sweep))
     print_estimate(forecast(loaded.sweep, workloads, partial(print, flush=True)))

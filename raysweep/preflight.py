@@ -259,6 +259,19 @@ def workload_spec(file: SweepFile) -> Any:
     )
 
 
+def describe(file: SweepFile, workload: Workload) -> Iterator[str]:
+    """What the data are, and which features each distance compares, in one line each.
+
+    Raises:
+        InputError: a classifier raises on some of the data.
+    """
+    from raysweep.engine.agreement import describe_data
+
+    with located(file):
+        yield describe_data(workload)
+    yield from describe_objectives(workload)
+
+
 def describe_objectives(workload: Workload) -> Iterator[str]:
     """Which features each distance compares, in one line each."""
     spec = workload.spec

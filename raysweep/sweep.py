@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.chapter import identity_behind, open_chapter, open_session, settle_numerics
 from raysweep.errors import OutOfMemory
 from raysweep.outcome import SweepResult
-from raysweep.preflight import Prepared, cpus_of, describe_objectives, prepare
+from raysweep.preflight import Prepared, cpus_of, describe, prepare
 from raysweep.record.checkouts import place_of
 from raysweep.record.journal import Event, Journal
 from raysweep.record.ledger import Ledger
@@ -80,11 +80,10 @@ def run_prepared(
 ) -> SweepResult:
     """Run a sweep that passed its checks; see `run`."""
     from raysweep.cluster.runtime import ray_runtime
-    from raysweep.engine.agreement import describe_data
 
     say = notify or (lambda line: None)
     sweep, folder = prepared.sweep, prepared.folder
-    for line in (describe_data(prepared.workload), *describe_objectives(prepared.workload)):
+    for line in describe(prepared.file, prepared.workload):
         say(line)
     ledger = Ledger()
     recorders: list[Recorder] = []

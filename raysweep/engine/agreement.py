@@ -15,6 +15,7 @@ from torch import nn
 
 from raysweep.data import class_unit
 from raysweep.engine.workload import Workload
+from raysweep.engine.workload_spec import classifier_key
 from raysweep.errors import InputError
 from raysweep.models.fit import tried
 from raysweep.models.model import Model
@@ -35,7 +36,7 @@ def describe_data(workload: Workload) -> str:
     parts = [f"data: {len(x)} {_KINDS[media]} {list(x.shape[1:])} from {x.min():.4g} to {x.max():.4g}"]
     chosen = dict(workload.spec.classifiers)
     for name, model in workload.classifiers.items():
-        right, shown, classes = named_as_labelled(workload, model)
+        right, shown, classes = named_as_labelled(workload, model, classifier_key(name))
         if shown:
             who = f"the classifier {name}" if name in chosen else "the classifier"
             parts.append(f"{who} names {right} of {shown} as they are labelled")
@@ -47,7 +48,7 @@ def describe_data(workload: Workload) -> str:
     return "; ".join(parts)
 
 
-def named_as_labelled(workload: Workload, model: Model) -> tuple[int, int, int]:
+def named_as_labelled(workload: Workload, model: Model, key: str = "models.classifier") -> tuple[int, int, int]:
     """(right, shown, classes): of samples spread over the data, those whose highest output is their label's.
 
     `shown` counts samples of the `classes` that the network has an output for; 0 where that cannot be known, as of
@@ -61,15 +62,15 @@ def named_as_labelled(workload: Workload, model: Model) -> tuple[int, int, int]:
         return 0, 0, 0
     chosen = np.linspace(0, len(data.x) - 1, min(MOST, len(data.x))).astype(int)
     samples = torch.tensor(data.x[chosen]).split(_AT_ONCE)
-    network: nn.Module = Readout(model.module, key="models.classifier")
+    network: nn.Module = Readout(model.module, key=key)
     rule = "the classifier must take every sample of the data"
-    outputs = torch.cat([tried(network, part, rule, key="models.classifier") for part in samples])
+    outputs = torch.cat([tried(network, part, rule, key=key) for part in samples])
     if outputs.shape[1] == 1 and len(data.classes) == 2:
         outputs = TwoLogits()(outputs)
     units = dict[int, int]()
     for label, name in enumerate(data.classes):
         with suppress(InputError):
-            units[label] = class_unit(name, model.units or data.classes, outputs.shape[1], "models.classifier")
+            units[label] = class_unit(name, model.units or data.classes, outputs.shape[1], key)
     named = outputs.argmax(dim=1).tolist()
     pairs = [(units[label], unit) for label, unit in zip(data.y[chosen].tolist(), named, strict=True) if label in units]
     return sum(label == unit for label, unit in pairs), len(pairs), len(units)

@@ -107,6 +107,7 @@ def test_the_job_reads_what_the_recipe_makes(folder: Path, jobs: Path) -> None:
     assert found["trials"] == 6
     assert found["row_steps"] == 2 * 100_000
     assert "bfloat16" in found["numerics"]
+    assert found["described"][0].startswith("data: ")
 
 
 def test_data_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
