@@ -24,6 +24,8 @@ from raysweep.errors import OutOfMemory, TrialFailed
 from raysweep.methods import Method
 from raysweep.methods.method import State
 
+Answers = list[tuple[Ticket, State | Exception]]
+"""Who is to be called back, and with what."""
 PASSING = 60.0
 """Seconds after which a training on its way is kept, so that no more than that of it is made again."""
 FAILURES = 1000
@@ -91,7 +93,7 @@ class Engine:
         the steps `via` which they pass.
         """
         store, values = store or self.store, self.method.complete(values)
-        failed: list[tuple[Ticket, State | Exception]] = []
+        failed = Answers()
         of = TrajectoryId(key, seed, examples)
         found = store.nearest(of, to)  # it may read a file, so not under the lock
         with self._changed:
@@ -112,7 +114,7 @@ class Engine:
     def cancel(self, ticket: Ticket) -> None:
         """Nobody waits for `ticket` any more; rows that only it wanted leave before the next step."""
         trajectory = ticket.trajectory
-        failed: list[tuple[Ticket, State | Exception]] = []
+        failed = Answers()
         with self._changed:
             if ticket not in trajectory.tickets:
                 return
@@ -158,7 +160,7 @@ class Engine:
             else:
                 self._suspect(lane, error)
             return sweeps
-        finished: list[tuple[Ticket, State | Exception]] = []
+        finished = Answers()
         with self._changed:
             self.row_steps += sum(rows.values())
             for failure in broken:
@@ -197,13 +199,13 @@ class Engine:
         for lane, slot in seats:
             lane.end[slot] = to
 
-    def _begin(self, trajectory: Trajectory) -> list[tuple[Ticket, State | Exception]]:
+    def _begin(self, trajectory: Trajectory) -> Answers:
         """Queue the trajectory's next segment, or let go of one that nobody waits for.
 
         Returns:
             Who waits for one that cannot begin.
         """
-        segment, failed = None, list[tuple[Ticket, State | Exception]]()
+        segment, failed = None, Answers()
         try:
             segment = trajectory.next_segment(self.method, self.slots)
         except Exception as raised:  # as networks do for which there is no memory
@@ -222,7 +224,7 @@ class Engine:
         """Whether a step of lane `index` would do something; for who holds the lock."""
         return bool(self._suspects or self.lanes[index].occupied) or any(one.admissible for one in self._queue)
 
-    def _admit(self, lane: Lane) -> list[tuple[Ticket, State | Exception]]:
+    def _admit(self, lane: Lane) -> Answers:
         """Seat waiting rows in their home slots: of one suspect alone, as long as there are any, else of everybody.
 
         Of sweeps that wait for the same slot the one with the fewest rows in the lane goes first, else the one that has
@@ -237,7 +239,7 @@ class Engine:
             lane.alone = self._suspects.popleft()
         while self._queue and not (self._queue[0].alive and self._queue[0].waiting):
             self._queue.popleft()
-        seated, failed = _owned(lane), list[tuple[Ticket, State | Exception]]()
+        seated, failed = _owned(lane), Answers()
         for slot in lane.free:
             candidates = [lane.alone] if lane.alone else [one for one in self._queue if one.admissible]
             fitting = [(one, one.trajectory.owners) for one in candidates if slot in one.waiting]
@@ -262,7 +264,7 @@ class Engine:
         if lane.alone is not None and not lane.alone.alive:
             lane.alone = None
 
-    def _arrive(self, occupant: Occupant) -> list[tuple[Ticket, State | Exception]]:
+    def _arrive(self, occupant: Occupant) -> Answers:
         segment = occupant.segment
         segment.unfinished -= 1
         if segment.unfinished or not segment.alive:
@@ -284,7 +286,7 @@ class Engine:
                 for store in {ticket.store for ticket in segment.trajectory.tickets}:
                     store.put(segment.trajectory.id, int(lane.step[slot]), state, passing=True)
 
-    def _fail(self, segment: Segment, step: int, error: TrialFailed) -> list[tuple[Ticket, State | Exception]]:
+    def _fail(self, segment: Segment, step: int, error: TrialFailed) -> Answers:
         if not segment.alive:
             return []
         trajectory = segment.trajectory
@@ -303,7 +305,7 @@ class Engine:
     def _overflow(self) -> None:
         """Lanes of this shape do not fit, whoever sits in them: all who wait are told, and nothing is left to do."""
         with self._changed:
-            finished: list[tuple[Ticket, State | Exception]] = []
+            finished = Answers()
             for trajectory in self._trajectories.values():
                 finished += [(ticket, OutOfMemory(self.slots)) for ticket in trajectory.tickets]
                 trajectory.tickets = []
@@ -321,7 +323,7 @@ class Engine:
             step = min(int(lane.step[slot]) for slot in lane.occupied)
             self._unseat(lane)
             lane.alone = None
-            finished: list[tuple[Ticket, State | Exception]] = []
+            finished = Answers()
             if len(segments) == 1:
                 finished = self._fail(segments[0], step, TrialFailed(_reason(error)))
             else:
@@ -360,7 +362,7 @@ def _owned(lane: Lane) -> Counter[frozenset[str]]:
     return rows
 
 
-def _deliver(finished: list[tuple[Ticket, State | Exception]]) -> None:
+def _deliver(finished: Answers) -> None:
     for ticket, outcome in finished:
         ticket.done(outcome)
 
