@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,15 @@ def as_float(x: np.ndarray) -> np.ndarray:
     if x.dtype == np.uint8:
         scaled /= 255
     return scaled
+
+
+def class_units(classes: Sequence[str], names: Sequence[str], outputs: int) -> dict[int, int]:
+    """The output for each of `classes`, by its index, that a network has one for; its outputs are called `names`."""
+    found = dict[int, int]()
+    for label, name in enumerate(classes):
+        with suppress(InputError):
+            found[label] = class_unit(name, names, outputs, "target.class")
+    return found
 
 
 def class_index(target: str | int, classes: Sequence[str], key: str) -> int:

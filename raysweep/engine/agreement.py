@@ -7,16 +7,14 @@ than a network was trained on. All of these run, so what shows them is said befo
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 
 import numpy as np
 import torch
 from torch import nn
 
-from raysweep.data import class_unit
+from raysweep.data.dataset import class_units
 from raysweep.engine.workload import Workload
 from raysweep.engine.workload_spec import classifier_key
-from raysweep.errors import InputError
 from raysweep.models.fit import tried
 from raysweep.models.model import Model
 from raysweep.models.readout import Readout, TwoLogits
@@ -34,11 +32,10 @@ def describe_data(workload: Workload) -> str:
     """
     x, media = workload.data.x, workload.data.media
     parts = [f"data: {len(x)} {_KINDS[media]} {list(x.shape[1:])} from {x.min():.4g} to {x.max():.4g}"]
-    chosen = dict(workload.spec.classifiers)
     for name, model in workload.classifiers.items():
         right, shown, classes = named_as_labelled(workload, model, classifier_key(name))
         if shown:
-            who = f"the classifier {name}" if name in chosen else "the classifier"
+            who = f"the classifier {name}" if name else "the classifier"
             parts.append(f"{who} names {right} of {shown} as they are labelled")
             if classes > 1 and right <= most_by_guessing(shown, classes):
                 parts[-1] += (
@@ -67,10 +64,7 @@ def named_as_labelled(workload: Workload, model: Model, key: str = "models.class
     outputs = torch.cat([tried(network, part, rule, key=key) for part in samples])
     if outputs.shape[1] == 1 and len(data.classes) == 2:
         outputs = TwoLogits()(outputs)
-    units = dict[int, int]()
-    for label, name in enumerate(data.classes):
-        with suppress(InputError):
-            units[label] = class_unit(name, model.units or data.classes, outputs.shape[1], key)
+    units = class_units(data.classes, model.units or data.classes, outputs.shape[1])
     named = outputs.argmax(dim=1).tolist()
     pairs = [(units[label], unit) for label, unit in zip(data.y[chosen].tolist(), named, strict=True) if label in units]
     return sum(label == unit for label, unit in pairs), len(pairs), len(units)

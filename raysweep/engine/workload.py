@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -17,7 +16,7 @@ from torch import nn
 
 from raysweep.data import Dataset, load_arrays, load_data
 from raysweep.data.audio import VOCAL, MelSpec
-from raysweep.data.dataset import class_unit
+from raysweep.data.dataset import class_unit, class_units
 from raysweep.engine.explainers import EXPLAINERS
 from raysweep.engine.explainers.probegan import GanExplainer
 from raysweep.engine.explainers.samples import label_of
@@ -146,11 +145,8 @@ class Workload:
         """The judge's logit for each of the data's classes that it knows, by label; none without a judge."""
         if self.judge is None:
             return {}
-        outputs, found = self._outputs(self.judge.module, "models.judge"), dict[int, int]()
-        for label, name in enumerate(self.data.classes):
-            with suppress(InputError):
-                found[label] = class_unit(name, self.judge.units or self.data.classes, outputs, "models.judge")
-        return found
+        outputs = self._outputs(self.judge.module, "models.judge")
+        return class_units(self.data.classes, self.judge.units or self.data.classes, outputs)
 
     @cached_property
     def judged_unit(self) -> int | None:

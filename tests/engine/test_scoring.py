@@ -290,20 +290,23 @@ def test_scoring_shows_that_it_goes_on_batch_by_batch_and_while_it_waits(spec: W
     def lap() -> None:
         if threading.current_thread().name == "first":
             scoring.set()
-            waits.wait()
+            waits.wait(60)
             batches.append(None)
         elif threading.current_thread().name == "second":
             waits.set()
 
     scorer = Scorer(Workload(spec), 4, CPU, Path(spec.folder), lap)
     asked = searched(scorer), WEIGHTS
-    threads = [threading.Thread(target=scorer.score, args=asked, name=name) for name in ("first", "second")]
+    threads = [
+        threading.Thread(target=scorer.score, args=asked, name=name, daemon=True) for name in ("first", "second")
+    ]
     threads[0].start()
     assert scoring.wait(60)
     threads[1].start()  # it laps although the first has the scorer to itself
     for thread in threads:
         thread.join(60)
-        assert not thread.is_alive()
+    assert waits.is_set()
+    assert not any(thread.is_alive() for thread in threads)
     assert len(batches) >= 3 * N / 4
 
 

@@ -18,7 +18,7 @@ def test_a_piece_of_work_is_timed_from_its_last_lap_and_another_threads_is_not()
             lapped.set()
             over.wait()
 
-    thread = threading.Thread(target=laps)
+    thread = threading.Thread(target=laps, daemon=True)
     began = time.monotonic()
     thread.start()
     lapped.wait()
